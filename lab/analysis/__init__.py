@@ -1,0 +1,1 @@
+"""Run records to samples, to comparisons, to verdicts: reads stored files and starts nothing."""

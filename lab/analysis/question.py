@@ -1,0 +1,131 @@
+"""experiment.toml to what the analysis needs of it: what decides, and which effect matters.
+
+The job file has many more keys (lab/experiment/job.py checks them all before the first boot). They are none of our
+business here: a results folder must stay readable when the lab learns new keys.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lab.errors import InputError
+from lab.record import Level
+from lab.units import Metric, metric_from_name
+
+DEFAULT_EFFECT = 0.02
+DEFAULT_ALPHA = 0.05
+_DEFAULT_METRICS = ("iops",)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published table to draw beside ours.
+
+    :param table: name of a file in results/reference/, without its ending.
+    :param factor: our factor that the table's first column stands for.
+    """
+
+    table: str
+    factor: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked before the first boot.
+
+    :param metrics: those that decide the verdict; all others are shown.
+    :param smallest_effect: smallest relative change that matters (0.02 is 2 %), for metrics that ``effects`` lacks.
+    :param effects: the same for single metrics.
+    :param alpha: the chance of a false alarm at any point that is accepted.
+    :param factors: levels in the order of the job file; empty where nobody said (a CSV file).
+    :param known_verdict: what the demonstration series must get, or an empty string.
+    """
+
+    title: str
+    question: str = ""
+    metrics: tuple[Metric, ...] = ()
+    smallest_effect: float = DEFAULT_EFFECT
+    effects: Mapping[str, float] = field(default_factory=dict)
+    alpha: float = DEFAULT_ALPHA
+    factors: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
+    reference: Reference | None = None
+    known_verdict: str = ""
+
+    def effect_of(self, metric: Metric) -> float:
+        """Return the smallest relative change of a metric that matters."""
+        return self.effects.get(metric.name, self.smallest_effect)
+
+
+_Effect = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Judge(BaseModel):
+    metrics: tuple[str, ...] = Field(default=_DEFAULT_METRICS, min_length=1)
+    smallest_effect: _Effect | dict[str, _Effect] = DEFAULT_EFFECT
+    alpha: float = Field(default=DEFAULT_ALPHA, gt=0, lt=0.5)
+
+
+class _Reference(BaseModel):
+    table: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    factor: str
+
+
+class _Demonstration(BaseModel):
+    known_verdict: Literal["", "REGRESSED", "IMPROVED", "NO_CHANGE_DETECTED"] = ""
+
+
+class _Experiment(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    title: str
+    question: str = ""
+    factors: dict[str, tuple[bool | int | float | str, ...]] = Field(default_factory=dict)
+    judge: _Judge = _Judge()
+    reference: _Reference | None = None
+    demonstration: _Demonstration = _Demonstration()
+
+
+def read_question(path: Path) -> Question:
+    """Read what was asked from a copy of a job file.
+
+    :raise InputError: it cannot be read, is not TOML, or a key that matters here is wrong.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise InputError(f"{path} cannot be read: {err.strerror}") from err
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        raise InputError(f"{path}: {err}", remedy="restore the file; it is a copy of the job") from err
+    return question_from_toml(tree, str(path))
+
+
+def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
+    """Return the question of a parsed job file.
+
+    :param where: names the file in messages.
+    :raise InputError: a key that matters here is wrong.
+    """
+    try:
+        raw = _Experiment.model_validate(tree)
+    except ValidationError as err:
+        first = err.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{where}: {key}: {first['msg']}", remedy="restore the file; it is a copy of the job") from err
+    effect = raw.judge.smallest_effect
+    return Question(
+        title=raw.title,
+        question=raw.question.strip(),
+        metrics=tuple(metric_from_name(name) for name in raw.judge.metrics),
+        smallest_effect=DEFAULT_EFFECT if isinstance(effect, dict) else effect,
+        effects=effect if isinstance(effect, dict) else {},
+        alpha=raw.judge.alpha,
+        factors=dict(raw.factors),
+        reference=Reference(raw.reference.table, raw.reference.factor) if raw.reference else None,
+        known_verdict=raw.demonstration.known_verdict,
+    )

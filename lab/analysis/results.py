@@ -1,0 +1,142 @@
+"""A results folder to checked values. Read-only: nothing here repairs, locks or writes.
+
+Every line is checked on the way in. Published result files have been seen with unresolved merge conflicts in them; such
+a file must be an error that names the line, never a slightly different number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from lab.analysis.question import Question, read_question
+from lab.errors import InputError
+from lab.record import Outcome, RunRecord, ScheduledRun, record_from_json, scheduled_from_json
+
+_CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
+_REMEDY = "the file was edited or damaged: restore it from a copy, or begin a new experiment"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a results folder says, checked.
+
+    :param path: where it came from.
+    :param host: host.json, as it is; which keys are shown is decided by the report.
+    :param builds: builds.json, as it is.
+    :param schedule: what was planned; empty for a CSV file.
+    :param records: every attempt, in the order in which they ended.
+    :param warnings: what was odd about the files themselves.
+    """
+
+    path: Path
+    question: Question
+    schedule: tuple[ScheduledRun, ...]
+    records: tuple[RunRecord, ...]
+    host: Mapping[str, Any] = field(default_factory=dict)
+    builds: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> tuple[RunRecord, ...]:
+        """Return the attempts that carry numbers."""
+        return tuple(record for record in self.records if record.outcome is Outcome.OK)
+
+    @property
+    def tier(self) -> str:
+        """Return ``tcg``, ``kvm`` or ``qtest``; ``mixed`` or ``unknown`` where the runs do not say one thing."""
+        tiers = {record.accelerator for record in self.records}
+        if not tiers:
+            return str(self.host.get("accelerator", "unknown"))
+        return tiers.pop() if len(tiers) == 1 else "mixed"
+
+
+def read_results(folder: Path) -> Results:
+    """Read a results folder.
+
+    :raise InputError: it is not one, or a file in it is damaged; the message has file and line.
+    """
+    if not (folder / "experiment.toml").is_file():
+        raise InputError(
+            f"{folder} is not a results folder: it has no experiment.toml",
+            remedy="give the folder that 'lab run' named, or a CSV file",
+        )
+    schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", scheduled_from_json)
+    records: tuple[RunRecord, ...] = ()
+    odd_runs: tuple[str, ...] = ()
+    if (folder / "runs.jsonl").exists():
+        records, odd_runs = _read_lines(folder / "runs.jsonl", record_from_json)
+    planned = set(schedule)
+    for number, record in enumerate(records, start=1):
+        if record.scheduled not in planned:
+            raise InputError(
+                f"{folder / 'runs.jsonl'}: run {number} ({record.id}) is not in the schedule", remedy=_REMEDY
+            )
+    return Results(
+        path=folder,
+        question=read_question(folder / "experiment.toml"),
+        schedule=schedule,
+        records=records,
+        host=_read_object(folder / "host.json"),
+        builds=_read_object(folder / "builds.json"),
+        warnings=odd_schedule + odd_runs,
+    )
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_HasId)
+
+
+def _read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[tuple[T, ...], tuple[str, ...]]:
+    """Return what the lines of a file say, and what was odd about the file."""
+    try:
+        data = path.read_bytes()
+    except OSError as err:
+        raise InputError(f"{path} cannot be read: {err.strerror}", remedy=_REMEDY) from err
+    complete = data.rfind(b"\n") + 1
+    odd = ()
+    if complete < len(data):
+        odd = (f"the last line of {path.name} is half-written (the machine or the lab was stopped); it is not used",)
+    seen: dict[str, int] = {}
+    values = []
+    for number, line in _numbered(data[:complete]):
+        if line.startswith(_CONFLICT):
+            raise InputError(f"{path}:{number}: this is a merge-conflict marker", remedy=_REMEDY)
+        try:
+            value = parse(json.loads(line, parse_constant=_refuse_constant))
+        except ValueError as err:
+            raise InputError(f"{path}:{number}: this is not JSON: {err}", remedy=_REMEDY) from err
+        except InputError as err:
+            raise InputError(f"{path}:{number}: {err.message}", remedy=err.remedy or _REMEDY) from err
+        if value.id in seen:
+            raise InputError(f"{path}:{number}: {value.id} is there already, in line {seen[value.id]}", remedy=_REMEDY)
+        seen[value.id] = number
+        values.append(value)
+    return tuple(values), odd
+
+
+def _numbered(data: bytes) -> Iterator[tuple[int, bytes]]:
+    return enumerate(data.split(b"\n")[:-1], start=1)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as err:
+        raise InputError(f"{path} cannot be read: {err.strerror}", remedy=_REMEDY) from err
+    except ValueError as err:
+        raise InputError(f"{path}: this is not JSON: {err}", remedy=_REMEDY) from err
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: this is not a JSON object", remedy=_REMEDY)
+    return value

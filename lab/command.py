@@ -1,0 +1,177 @@
+"""Running host commands: an argv in, a result or a :class:`CommandError` out. No shell anywhere.
+
+Long-lived processes (QEMU) are in lab/machine/process.py; everything that ends by itself is run here.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import CommandError, DeadlineError
+
+_TAIL_LINES = 10
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command that ended left behind.
+
+    :param argv: what was run.
+    :param returncode: its exit status; negative is a signal number, as subprocess has it.
+    :param stdout: decoded with replacement characters: output is foreign text.
+    :param stderr: likewise; empty where it was sent to a log.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def tail(self, lines: int = _TAIL_LINES) -> str:
+        """Return the last lines of what was said, stderr preferred."""
+        text = self.stderr.strip() or self.stdout.strip()
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def text_from_argv(argv: Sequence[str]) -> str:
+    """Return the argv as one line that a shell reads back as the same argv."""
+    return shlex.join(argv)
+
+
+def is_installed(program: str) -> bool:
+    """Tell whether a program can be found on PATH."""
+    return shutil.which(program) is not None
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    inherit_env: bool = True,
+    stdin: bytes = b"",
+    timeout_s: float = 60.0,
+    check: bool = True,
+) -> CommandResult:
+    """Run a command to its end and return what it said.
+
+    The command gets a session of its own, so that a deadline or Ctrl-C ends it with all its children.
+
+    :param env: added to this process's environment.
+    :param inherit_env: False makes ``env`` the whole environment, for what must not see the user's settings.
+    :param check: raise when the exit status is not 0.
+    :raise CommandError: it could not be started, or (with ``check``) it failed; the message ends with its last lines.
+    :raise DeadlineError: it was still running after ``timeout_s`` and was killed.
+    """
+    words = tuple(str(word) for word in argv)
+    with _started(words, cwd, _environment(env, inherit_env), subprocess.PIPE) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise DeadlineError(f"'{text_from_argv(words)}' was still running after {timeout_s:g} s") from None
+        finally:
+            _kill_session(process)
+    result = CommandResult(words, process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    if check and result.returncode != 0:
+        raise CommandError(f"'{text_from_argv(words)}' failed with exit status {result.returncode}:\n{result.tail()}")
+    return result
+
+
+def run_logged(
+    argv: Sequence[str | Path],
+    *,
+    log: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    inherit_env: bool = True,
+    timeout_s: float = 3600.0,
+    on_line: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Run a long command, its output appended to a log and handed on line by line.
+
+    :param inherit_env: as for :func:`run`.
+    :param on_line: called with each line as it comes; a progress display reads it.
+    :raise CommandError: it could not be started or failed; the message shows the end of the log, which is kept.
+    :raise DeadlineError: it was still running after ``timeout_s``.
+    """
+    words = tuple(str(word) for word in argv)
+    timed_out = False
+
+    def on_alarm() -> None:
+        nonlocal timed_out
+        timed_out = True
+        _kill_session(process)
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("ab", buffering=0) as sink,
+        _started(words, cwd, _environment(env, inherit_env), subprocess.STDOUT) as process,
+    ):
+        sink.write(f"$ {text_from_argv(words)}\n".encode())
+        timer = _timer(timeout_s, on_alarm)
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.close()
+            for line in process.stdout:
+                sink.write(line)
+                on_line(line.decode(errors="replace").rstrip("\n"))
+            process.wait()
+        finally:
+            timer.cancel()
+            _kill_session(process)
+    if timed_out and process.returncode != 0:  # ended well just then: late is not never
+        raise DeadlineError(f"'{words[0]}' was still running after {timeout_s:g} s", evidence=log)
+    if process.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES * 2 :])
+        raise CommandError(
+            f"'{text_from_argv(words)}' failed with exit status {process.returncode}; the log ends with:\n{tail}",
+            remedy=f"the whole log is {log}",
+            evidence=log,
+        )
+
+
+def _timer(seconds: float, action: Callable[[], None]) -> threading.Timer:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _environment(env: Mapping[str, str] | None, inherit: bool) -> dict[str, str]:
+    return {**(os.environ if inherit else {}), **(env or {})}
+
+
+def _started(words: tuple[str, ...], cwd: Path | None, env: Mapping[str, str], stderr: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except OSError as err:  # names the program or, where that is what is missing, the folder
+        culprit = f" ({err.filename})" if err.filename not in (None, words[0]) else ""
+        raise CommandError(f"'{words[0]}' could not be started: {err.strerror}{culprit}") from err
+    except ValueError as err:  # a NUL byte, which only foreign text brings along
+        raise CommandError(f"'{text_from_argv(words)}' could not be started: {err}") from err
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill whatever the command left running; its process group id is its pid (start_new_session)."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    except PermissionError:  # a child that changed its user; the command itself still goes
+        process.kill()

@@ -1,0 +1,86 @@
+"""A schedule to records: each run a fresh boot, stored before the next one begins, resumable at any point."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lab.experiment.store import ResultsFolder
+from lab.progress import Progress
+from lab.record import Outcome, RunRecord, ScheduledRun
+from lab.units import text_from_quantity, text_from_seconds
+
+MAX_ATTEMPTS = 2
+"""A guest under oversubscribed TCG hangs now and then (rcu stalls seen); each attempt stays on record."""
+_TRY_AGAIN = frozenset({Outcome.BOOT_FAILED, Outcome.GUEST_HUNG, Outcome.INFRASTRUCTURE})
+_GIVE_UP_AFTER = 4
+
+Realise = Callable[[ScheduledRun, int, Path], RunRecord]
+
+
+def pending_runs(schedule: Sequence[ScheduledRun], records: Sequence[RunRecord]) -> tuple[tuple[ScheduledRun, int], ...]:
+    """Return the runs that are still to be done, in order, each with the number of its next attempt."""
+    tries: dict[str, list[RunRecord]] = {}
+    for record in records:
+        tries.setdefault(record.scheduled.id, []).append(record)
+    pending = []
+    for run in schedule:
+        done = tries.get(run.id, [])
+        if not done or _try_again(done[-1]):
+            pending.append((run, len(done) + 1))
+    return tuple(pending)
+
+
+def run_schedule(
+    folder: ResultsFolder, realise: Realise, *, expected_run_s: float, progress: Progress
+) -> tuple[RunRecord, ...]:
+    """Do all pending runs of a results folder.
+
+    Stops early only when the first attempts of a whole series of runs failed alike: then nothing here works, and
+    hours of the same failure help nobody.
+
+    :param expected_run_s: duration of one run for the first estimate; measured durations replace it.
+    :return: every record of the folder.
+    """
+    schedule = folder.schedule()
+    records = list(folder.records())
+    with progress.stage(f"running {len(schedule)} runs", len(schedule)) as stage:
+        failures = 0
+        while pending := pending_runs(schedule, records):
+            run, attempt = pending[0]
+            done = len(schedule) - len(pending)
+            seconds = _mean_duration(records, expected_run_s)
+            stage.update(done, len(schedule), f"block {run.block}, {run.cell.id}", seconds * len(pending))
+            record = realise(run, attempt, folder.evidence_dir(f"{run.id}-a{attempt}"))
+            folder.append(record)
+            records.append(record)
+            progress.say(_line(record, len(schedule) - len(pending) + 1, len(schedule)))
+            failures = 0 if record.outcome is Outcome.OK else failures + 1
+            if failures >= _GIVE_UP_AFTER and not any(r.outcome is Outcome.OK for r in records):
+                progress.say(f"the first {failures} runs all failed, so the rest is not tried")
+                break
+        stage.update(len(schedule), len(schedule))
+    return tuple(records)
+
+
+def _try_again(record: RunRecord) -> bool:
+    return record.outcome in _TRY_AGAIN and record.attempt < MAX_ATTEMPTS
+
+
+def _mean_duration(records: Sequence[RunRecord], expected_s: float) -> float:
+    recent = [record.duration_s for record in records[-20:]]
+    return sum(recent) / len(recent) if recent else expected_s
+
+
+def _line(record: RunRecord, number: int, total: int) -> str:
+    head = f"[{number}/{total}] {record.id}"
+    if record.outcome is not Outcome.OK:
+        return f"{head}: {record.outcome}: {record.reason.splitlines()[0] if record.reason else ''}"
+    iops = text_from_quantity(record.metrics["iops"], "1/s")
+    return f"{head}: {iops} IOPS, {text_from_seconds(record.duration_s)}"
+
+
+def utc_stamp(now_s: float | None = None) -> str:
+    """Return the UTC time as used in folder names: ``20250213T180043Z``."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))

@@ -1,0 +1,189 @@
+"""A results folder: written once, appended to, never edited.
+
+The layout is a contract (docs/pipeline.md). A record is appended and fsynced before anybody is told that the run is
+done, and whole files are replaced atomically, so that a power cut loses at most the run that was under way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lab.errors import HostError, InputError
+from lab.record import (
+    RunRecord,
+    ScheduledRun,
+    json_from_record,
+    json_from_scheduled,
+    record_from_json,
+    scheduled_from_json,
+)
+
+EXPERIMENT = "experiment.toml"
+HOST = "host.json"
+BUILDS = "builds.json"
+SCHEDULE = "schedule.jsonl"
+RUNS = "runs.jsonl"
+EVIDENCE = "runs"
+REPORT = "report"
+_LOCK = ".lock"
+
+
+class ResultsFolder:
+    """One experiment on disk; a context manager that holds the folder's lock.
+
+    :raise HostError: another process is writing to the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether the experiment was begun: its schedule is the last thing that is written before the runs."""
+        return (self.path / SCHEDULE).is_file()
+
+    def __enter__(self) -> ResultsFolder:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path / _LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise HostError(
+                f"another lab is writing to {self.path}", remedy="wait for it, or name another folder with --results"
+            ) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+        (self.path / _LOCK).unlink(missing_ok=True)
+
+    def begin(
+        self,
+        *,
+        experiment: str,
+        host: Mapping[str, Any],
+        builds: Mapping[str, Any],
+        schedule: Iterable[ScheduledRun],
+    ) -> None:
+        """Write what is asked, where, with what, and in which order.
+
+        :raise InputError: the folder holds an experiment already.
+        """
+        if self.exists:
+            raise InputError(f"{self.path} holds an experiment already", remedy="name another folder with --results")
+        (self.path / EVIDENCE).mkdir(exist_ok=True)
+        write_atomically(self.path / EXPERIMENT, experiment)
+        write_atomically(self.path / HOST, _pretty(host))
+        write_atomically(self.path / BUILDS, _pretty(builds))
+        lines = (json.dumps(json_from_scheduled(run), allow_nan=False) for run in schedule)
+        write_atomically(self.path / SCHEDULE, "".join(f"{line}\n" for line in lines))
+
+    def schedule(self) -> tuple[ScheduledRun, ...]:
+        """Return the runs in their order.
+
+        :raise InputError: a line is damaged; the message has file and line.
+        """
+        return tuple(scheduled_from_json(value) for value in _lines(self.path / SCHEDULE, repair=False))
+
+    def records(self) -> tuple[RunRecord, ...]:
+        """Return the records of all attempts so far.
+
+        A last line without an end was being written when the power went: it is cut off, its run is done again.
+
+        :raise InputError: another line is damaged; the message has file and line.
+        """
+        if not (self.path / RUNS).exists():
+            return ()
+        return tuple(record_from_json(value) for value in _lines(self.path / RUNS, repair=True))
+
+    def evidence_dir(self, run_id: str) -> Path:
+        """Return an empty folder for the evidence of an attempt, clearing what a killed attempt of that name left."""
+        folder = self.path / EVIDENCE / run_id
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
+
+    def append(self, record: RunRecord) -> None:
+        """Append a record and wait until it is on the disk."""
+        line = json.dumps(json_from_record(record), allow_nan=False) + "\n"
+        with (self.path / RUNS).open("ab") as sink:
+            sink.write(line.encode())
+            sink.flush()
+            os.fsync(sink.fileno())
+        _sync_folder(self.path)
+
+    def read_json(self, name: str) -> Any:
+        """Return one of the JSON files of the folder.
+
+        :raise InputError: it is missing or damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as err:
+            raise InputError(f"{self.path / name} cannot be read: {err}") from err
+
+    def experiment_text(self) -> str:
+        """Return the question, verbatim.
+
+        :raise InputError: it is missing.
+        """
+        try:
+            return (self.path / EXPERIMENT).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as err:
+            raise InputError(f"{self.path / EXPERIMENT} cannot be read: {err}") from err
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by another one in a single step, on the disk before this returns."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as sink:
+        sink.write(text)
+        sink.flush()
+        os.fsync(sink.fileno())
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def _pretty(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _lines(path: Path, *, repair: bool) -> list[Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as err:
+        raise InputError(f"{path} cannot be read: {err.strerror}") from err
+    if repair and data and not data.endswith(b"\n"):
+        data = data[: data.rfind(b"\n") + 1]
+        with path.open("r+b") as sink:
+            sink.truncate(len(data))
+            os.fsync(sink.fileno())
+    values = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            values.append(json.loads(line))
+        except ValueError as err:
+            raise InputError(
+                f"{path}:{number}: this is not JSON: {err}",
+                remedy="the folder was edited or damaged; restore it from a copy, or begin a new experiment",
+            ) from err
+    return values

@@ -1,0 +1,180 @@
+"""A specification to a running guest that answers over QMP and SSH, and back to nothing whatever happens."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.command import text_from_argv
+from lab.deadline import Deadline
+from lab.errors import BootError, DeadlineError, GuestError, StageError
+from lab.machine.command_line import NETDEV, GuestBoot, Wiring, argv_from_spec
+from lab.machine.guest_shell import GuestShell, RunKey
+from lab.machine.mapping import IOThreadMapping, difference
+from lab.machine.monitor import Monitor
+from lab.machine.process import QemuProcess
+from lab.machine.spec import Controller, DeviceModel, MachineSpec
+from lab.machine.threads import ThreadMap, thread_map
+
+CONSOLE_LOG = "console.log"
+QEMU_LOG = "qemu.log"
+_HOST_KEY = re.compile(r"^lab: host-key ssh-ed25519 ([A-Za-z0-9+/=]+)(?:\s.*)?$", re.MULTILINE)
+_READY = re.compile(r"^lab: ready\s*$", re.MULTILINE)
+_PANIC = re.compile(r"Kernel panic - not syncing.*|^lab: error.*", re.MULTILINE)
+_NOTIFIER_FALLBACK = re.compile(r".*(?:[Ff]ailed to set guest notifiers?|guest notifier.*fail).*")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest that answers.
+
+    :param boot_s: from process start to the first command over SSH, in seconds.
+    :param evidence: the folder that gets everything it leaves behind.
+    """
+
+    spec: MachineSpec
+    process: QemuProcess
+    monitor: Monitor
+    shell: GuestShell
+    threads: ThreadMap
+    boot_s: float
+    evidence: Path
+
+    def check_alive(self) -> None:
+        """Make sure that QEMU runs and the guest's kernel has not panicked.
+
+        :raise GuestError: one of the two is not so; the message holds what was seen.
+        """
+        if self.process.exit_code() is not None:
+            raise self.process.failure("while the guest ran")
+        panic = _PANIC.search(_text(self.evidence / CONSOLE_LOG))
+        if panic is not None:
+            raise GuestError(f"the guest's kernel failed: {panic.group(0)}", evidence=self.evidence / CONSOLE_LOG)
+
+
+@contextmanager
+def booted(
+    qemu: Path,
+    firmware: Sequence[Path],
+    spec: MachineSpec,
+    boot: GuestBoot,
+    *,
+    evidence: Path,
+    timeout_s: float = 60.0,
+) -> Iterator[Guest]:
+    """Boot a machine and hand it over; end it when the block ends, however it ends.
+
+    :param boot: its ``arguments`` are those of the image; the key of this run is added here.
+    :param evidence: an existing folder; gets command-line.txt, qemu.log, console.log and qmp.log.
+    :param timeout_s: from process start to the first command over SSH.
+    :raise BootError: QEMU ended, the guest panicked or did not come up in time.
+    """
+    key = RunKey.new()
+    keyed = GuestBoot(boot.kernel, boot.initrd, f"{boot.arguments} lab.key={key.public}")
+    console = evidence / CONSOLE_LOG
+    with ExitStack() as stack:
+        ours, theirs = socket.socketpair()
+        stack.callback(theirs.close)
+        argv = argv_from_spec(qemu, firmware, spec, keyed, Wiring.for_lab(theirs.fileno(), console))
+        (evidence / "command-line.txt").write_text(text_from_argv(argv) + "\n")
+        deadline = Deadline(timeout_s)
+        process = QemuProcess(argv, log=evidence / QEMU_LOG, pass_fds=(theirs.fileno(),))
+        monitor: Monitor | None = None
+
+        def stop() -> None:
+            if monitor is None:
+                process.stop()
+                return
+            process.stop(lambda: monitor.execute("quit", timeout_s=2.0))
+            monitor.close()
+
+        stack.callback(stop)
+        theirs.close()
+        try:
+            monitor = Monitor(ours, log=evidence / "qmp.log")
+            port = _ssh_port(monitor)
+            host_key = deadline.wait_for("the guest to say that it is ready", lambda: _host_key(process, console))
+            shell = GuestShell(port, key, host_key)
+            stack.callback(shell.close)
+            shell.run("true", timeout_s=max(1.0, deadline.remaining_s()))
+            boot_s = deadline.elapsed_s()
+            threads = thread_map(process.pid, monitor)
+        except BootError:
+            raise
+        except DeadlineError as err:
+            raise BootError(f"{err.message}; the console ends with:\n{_tail(console)}", evidence=console) from err
+        except StageError as err:
+            if process.exit_code() is not None:
+                raise process.failure("while booting") from err
+            raise BootError(f"the guest did not come up: {err.message}", evidence=console) from err
+        yield Guest(spec, process, monitor, shell, threads, boot_s, evidence)
+
+
+def mapping_difference(guest: Guest, controller: Controller) -> str | None:
+    """Compare the mapping that was asked for with the one QEMU stored.
+
+    QMP ``device_add`` dropped the property silently until 2024 ("qdev-monitor: avoid QemuOpts in QMP device_add"),
+    so an accepted command line proves nothing: ``qom-get`` of the virtio backend does.
+
+    :return: the difference in words, or None where there is none.
+    :raise MonitorError: QEMU does not answer, or the device is not there.
+    """
+    # virtio-blk has no separate user-visible backend child of another name: both are called virtio-backend.
+    path = f"/machine/peripheral/{controller.id}/virtio-backend"
+    stored = guest.monitor.execute("qom-get", {"path": path, "property": "iothread-vq-mapping"})
+    return difference(controller.mapping or IOThreadMapping(()), IOThreadMapping.from_json(stored))
+
+
+def fallback_warning(evidence: Path) -> str | None:
+    """Return the line in which QEMU said that it runs on without IOThreads, or None.
+
+    "Failed to set guest notifiers" goes to stderr only (hw/scsi/virtio-scsi-dataplane.c); such a run is void.
+    """
+    found = _NOTIFIER_FALLBACK.search(_text(evidence / QEMU_LOG))
+    return found.group(0).strip() if found else None
+
+
+def disk_device(model: DeviceModel, index: int) -> str:
+    """Return the path of the guest's disk number ``index``, as Linux names it: ``/dev/sda``, ``/dev/vda``."""
+    prefix = "vd" if model is DeviceModel.VIRTIO_BLK else "sd"
+    return f"/dev/{prefix}{chr(ord('a') + index)}"
+
+
+def _ssh_port(monitor: Monitor) -> int:
+    """Return the port the host chose for the forwarding; HMP is the only way to ask (net/slirp.c, ``info usernet``)."""
+    text = monitor.execute("human-monitor-command", {"command-line": "info usernet"})
+    found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+22\b", text)
+    if found is None:
+        raise BootError(f"'info usernet' does not show the forwarded port of {NETDEV}:\n{text}")
+    return int(found.group(1))
+
+
+def _host_key(process: QemuProcess, console: Path) -> str | None:
+    """Return the guest's host key once it is ready, None while it boots."""
+    text = _text(console)
+    panic = _PANIC.search(text)
+    if panic is not None:
+        raise BootError(f"the guest's kernel failed: {panic.group(0)}", evidence=console)
+    if _READY.search(text):
+        key = _HOST_KEY.search(text)
+        if key is None:
+            raise BootError("the guest is ready but showed no host key on its console", evidence=console)
+        return key.group(1)
+    if process.exit_code() is not None:
+        raise process.failure("while booting")
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").replace("\r\n", "\n")
+    except FileNotFoundError:
+        return ""
+
+
+def _tail(path: Path, lines: int = 10) -> str:
+    return "\n".join(_text(path).splitlines()[-lines:]) or "(it printed nothing)"

@@ -1,0 +1,106 @@
+"""A socket to QMP commands and events: a synchronous face over qemu.qmp. The only module that meets qemu.qmp."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qemu.qmp import ExecuteError, QMPClient, QMPError
+
+from lab.errors import DeadlineError, MonitorError
+
+T = TypeVar("T")
+_COMMAND_TIMEOUT_S = 15.0
+
+
+class Monitor:
+    """One QMP session. Every command has a deadline; everything said is logged.
+
+    :param connection: a connected stream socket whose other end QEMU has.
+    :param log: gets one JSON line per command, answer and event.
+    :param timeout_s: how long to wait for QEMU's greeting.
+    :raise MonitorError: QEMU went away, or did not greet in time.
+    """
+
+    def __init__(self, connection: socket.socket, *, log: Path, timeout_s: float = 10.0) -> None:
+        self._log = log
+        self._log_lock = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="qmp", daemon=True)
+        self._thread.start()
+        self._client = QMPClient("lab")
+        try:
+            self._call(lambda: self._client.connect(connection), timeout_s, "QEMU's QMP greeting")
+        except BaseException:
+            connection.close()
+            self._stop_loop()
+            raise
+
+    def execute(
+        self, command: str, arguments: Mapping[str, object] | None = None, *, timeout_s: float = _COMMAND_TIMEOUT_S
+    ) -> Any:
+        """Run a QMP command and return what it returned.
+
+        :raise MonitorError: QEMU refused it (the message holds QEMU's own words) or the connection was lost.
+        :raise DeadlineError: no answer in time; QEMU's main loop hangs.
+        """
+        self._write_log("execute", command=command, arguments=arguments)
+        answer = self._call(lambda: self._client.execute(command, arguments), timeout_s, f"the answer to {command}")
+        self._write_log("return", command=command, value=answer)
+        return answer
+
+    def wait_event(self, name: str, *, timeout_s: float, match: Callable[[Any], bool] = lambda _: True) -> Any:
+        """Return the data of the next event called ``name`` that matches, including those that came before.
+
+        :raise DeadlineError: no such event in time.
+        :raise MonitorError: the connection was lost.
+        """
+
+        async def next_event() -> Any:
+            async for message in self._client.events:
+                event = dict(message)
+                self._write_log("event", value=event)
+                if event.get("event") == name and match(event.get("data", {})):
+                    return event.get("data", {})
+            raise MonitorError(f"the QMP connection ended before event {name}")
+
+        return self._call(next_event, timeout_s, f"event {name}")
+
+    def close(self) -> None:
+        """End the session; a QEMU that is gone already is fine."""
+        try:
+            self._call(self._client.disconnect, 5.0, "QMP to disconnect")
+        except (MonitorError, DeadlineError):
+            pass  # QEMU closed its end first, as after quit
+        finally:
+            self._stop_loop()
+
+    def _call(self, make: Callable[[], Any], timeout_s: float, what: str) -> Any:
+        future: concurrent.futures.Future[Any] = asyncio.run_coroutine_threadsafe(make(), self._loop)
+        try:
+            return future.result(timeout_s)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            raise DeadlineError(f"waited {timeout_s:g} s for {what}, and it did not come") from None
+        except ExecuteError as err:
+            raise MonitorError(f"QEMU refused a command: {err.error.desc}") from err
+        except (QMPError, OSError, EOFError) as err:
+            raise MonitorError(f"the QMP connection failed while waiting for {what}: {err}") from err
+
+    def _stop_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5.0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _write_log(self, kind: str, **fields: Any) -> None:
+        line = json.dumps({"at": round(time.time(), 6), "kind": kind, **fields}, default=str)
+        with self._log_lock, self._log.open("a", encoding="utf-8") as sink:
+            sink.write(line + "\n")

@@ -1,0 +1,118 @@
+"""An argv to a running QEMU, and back to nothing.
+
+QEMU is started through ``setpriv --pdeathsig KILL`` (util-linux): when the lab is killed with -9, the kernel ends
+QEMU too. The signal is tied to the *thread* that started it, so start machines from a thread that outlives them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from lab.command import is_installed, text_from_argv
+from lab.errors import BootError, HostError
+
+_ASK_S = 5.0
+_TERMINATE_S = 3.0
+_KILL_S = 5.0
+_TAIL_LINES = 10
+
+
+class QemuProcess:
+    """A QEMU process, its output in a log; a context manager that leaves nothing behind.
+
+    :param argv: the whole command.
+    :param log: where stdout and stderr go; a file, never a pipe that nobody drains.
+    :param pass_fds: file descriptors QEMU inherits under the same numbers.
+    :raise HostError: ``setpriv`` is not installed.
+    :raise BootError: the program could not be started.
+    """
+
+    def __init__(self, argv: Sequence[str], *, log: Path, pass_fds: Sequence[int] = ()) -> None:
+        if not is_installed("setpriv"):
+            raise HostError("'setpriv' is needed so that no QEMU outlives the lab", remedy="install util-linux")
+        self.argv = tuple(argv)
+        self.log = log
+        with log.open("ab") as sink:
+            try:
+                self._process = subprocess.Popen(
+                    ("setpriv", "--pdeathsig", "KILL", "--", *self.argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=tuple(pass_fds),
+                    start_new_session=True,
+                )
+            except OSError as err:
+                raise BootError(f"QEMU could not be started: {err.strerror}") from err
+
+    @property
+    def pid(self) -> int:
+        """The process id; setpriv replaces itself by QEMU, so it is QEMU's."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """Return the exit status, negative for a signal, or None while QEMU runs."""
+        return self._process.poll()
+
+    def output_tail(self) -> str:
+        """Return the last lines that QEMU printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+
+    def failure(self, attempted: str) -> BootError:
+        """Return the error for a QEMU that ended by itself: exit status, last output and the whole command."""
+        return BootError(
+            f"{attempted}: QEMU ended by itself with {_status_text(self.exit_code())}:\n"
+            f"{self.output_tail() or '(it printed nothing)'}\ncommand: {text_from_argv(self.argv)}",
+            evidence=self.log,
+        )
+
+    def stop(self, ask: Callable[[], None] | None = None) -> int:
+        """End QEMU by a ladder: ask (QMP quit), SIGTERM, SIGKILL; each rung has a deadline.
+
+        :param ask: asks QEMU to quit; whatever it raises only moves on to the next rung.
+        :return: the exit status.
+        """
+        try:
+            if ask is not None and self.exit_code() is None:
+                try:
+                    ask()
+                    return self._process.wait(_ASK_S)
+                except Exception:  # noqa: BLE001 - a QEMU that cannot be asked is terminated instead
+                    pass
+            if self.exit_code() is None:
+                self._process.terminate()
+                try:
+                    return self._process.wait(_TERMINATE_S)
+                except subprocess.TimeoutExpired:
+                    pass
+        finally:
+            self._kill()
+        return self._process.returncode
+
+    def _kill(self) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        self._process.wait(_KILL_S)
+
+    def __enter__(self) -> QemuProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _status_text(code: int | None) -> str:
+    if code is None:
+        return "no exit status"
+    if code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit status {code}"

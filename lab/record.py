@@ -1,0 +1,245 @@
+"""The run record: what one boot of one cell left behind, and its JSON form.
+
+Both halves of the lab meet here: experiments write records, analysis reads them. Nothing else is shared.
+
+Format history:
+
+1. first version.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from lab.errors import InputError
+
+FORMAT = 1
+
+Level = str | int | float | bool
+
+
+class Arm(StrEnum):
+    """Which binary: the base commit, or base plus series, both built by us with the same options."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+
+
+class Outcome(StrEnum):
+    """How a run ended. Only ``ok`` carries metrics that may be compared."""
+
+    OK = "ok"
+    BOOT_FAILED = "boot-failed"
+    GUEST_HUNG = "guest-hung"
+    QEMU_CRASHED = "qemu-crashed"
+    WORKLOAD_FAILED = "workload-failed"
+    SCENARIO_FAILED = "scenario-failed"
+    VOID = "void"
+    """It ran, but not what was asked for (the mapping read back differs): its numbers do not count."""
+    INFRASTRUCTURE = "infrastructure"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of levels of all factors but the arm: a row of the report.
+
+    :param levels: (factor, level) pairs, sorted by factor.
+    """
+
+    levels: tuple[tuple[str, Level], ...]
+
+    @classmethod
+    def from_levels(cls, levels: Mapping[str, Level]) -> Point:
+        """Make a point from a mapping of factor to level."""
+        return cls(tuple(sorted(levels.items())))
+
+    @property
+    def id(self) -> str:
+        """Return the name of the point, ``iodepth=64.iothreads=4``; ``all`` where nothing is varied."""
+        return ".".join(f"{name}={text_from_level(level)}" for name, level in self.levels) or "all"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A point of one arm: what a run realises."""
+
+    arm: Arm
+    point: Point
+
+    @property
+    def id(self) -> str:
+        """Return the name of the cell, ``candidate.iodepth=64.iothreads=4``."""
+        return f"{self.arm}.{self.point.id}"
+
+
+def text_from_level(level: Level) -> str:
+    """Return a level as written in ids, tables and job files."""
+    return json.dumps(level) if isinstance(level, bool) else str(level)
+
+
+@dataclass(frozen=True)
+class ScheduledRun:
+    """One line of schedule.jsonl, written before the first boot.
+
+    :param block: number of the block, from 1; each block holds every cell exactly once.
+    :param position: place within the block, from 1.
+    :param seed: handed to the workload where it needs one.
+    """
+
+    block: int
+    position: int
+    cell: Cell
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Return the name of the scheduled run, ``b02-p03-candidate.iothreads=4``; attempts add ``-a1``."""
+        return f"b{self.block:02d}-p{self.position:02d}-{self.cell.id}"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One line of runs.jsonl.
+
+    :param scheduled: what was asked for.
+    :param attempt: number of the try, from 1.
+    :param outcome: how it ended.
+    :param started_at: UTC, ISO 8601.
+    :param duration_s: from process start to the end of clean-up.
+    :param host: fingerprint of the host (see host.json).
+    :param accelerator: ``tcg``, ``kvm`` or ``qtest``.
+    :param metrics: name (see lab/units.py) to value; empty unless the outcome is ok.
+    :param traces: name to readings within the run (per second); diagnostics, never observations.
+    :param reason: one sentence where the outcome is not ok.
+    :param warnings: what a reader of the numbers must know.
+    :param facts: anything else worth keeping (versions, thread counts), never compared.
+    """
+
+    scheduled: ScheduledRun
+    attempt: int
+    outcome: Outcome
+    started_at: str
+    duration_s: float
+    host: str
+    accelerator: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    traces: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Return the name of the run and of its evidence folder."""
+        return f"{self.scheduled.id}-a{self.attempt}"
+
+
+def json_from_scheduled(run: ScheduledRun) -> dict[str, Any]:
+    """Return the JSON object of a line of schedule.jsonl."""
+    return {
+        "format": FORMAT,
+        "block": run.block,
+        "position": run.position,
+        "arm": run.cell.arm.value,
+        "levels": dict(run.cell.point.levels),
+        "seed": run.seed,
+    }
+
+
+def scheduled_from_json(value: Any) -> ScheduledRun:
+    """Return the scheduled run of a JSON object.
+
+    :raise InputError: it is not one, or of a newer format.
+    """
+    try:
+        _check_format(value)
+        cell = Cell(Arm(value["arm"]), Point.from_levels(_levels(value["levels"])))
+        return ScheduledRun(_positive(value["block"]), _positive(value["position"]), cell, int(value["seed"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise InputError(f"this is not a scheduled run: {_why(err)}") from err
+
+
+def json_from_record(record: RunRecord) -> dict[str, Any]:
+    """Return the JSON object of a line of runs.jsonl, ``format`` first.
+
+    :raise InputError: a metric is not a finite number; such a record must never reach the disk.
+    """
+    for name, number in record.metrics.items():
+        if not math.isfinite(number):
+            raise InputError(f"metric {name} of run {record.id} is {number}")
+    return {
+        "format": FORMAT,
+        "run": record.id,
+        **{k: v for k, v in json_from_scheduled(record.scheduled).items() if k != "format"},
+        "attempt": record.attempt,
+        "outcome": record.outcome.value,
+        "reason": record.reason,
+        "started_at": record.started_at,
+        "duration_s": round(record.duration_s, 3),
+        "host": record.host,
+        "accelerator": record.accelerator,
+        "metrics": dict(record.metrics),
+        "traces": {name: list(values) for name, values in record.traces.items()},
+        "warnings": list(record.warnings),
+        "facts": dict(record.facts),
+    }
+
+
+def record_from_json(value: Any) -> RunRecord:
+    """Return the record of a JSON object: the inverse of :func:`json_from_record`.
+
+    :raise InputError: it is not one; the message names the key.
+    """
+    scheduled = scheduled_from_json(value)
+    try:
+        metrics = {str(name): float(number) for name, number in value["metrics"].items()}
+        if not all(math.isfinite(number) for number in metrics.values()):
+            raise ValueError("a metric is not a finite number")
+        record = RunRecord(
+            scheduled=scheduled,
+            attempt=_positive(value["attempt"]),
+            outcome=Outcome(value["outcome"]),
+            started_at=str(value["started_at"]),
+            duration_s=float(value["duration_s"]),
+            host=str(value["host"]),
+            accelerator=str(value["accelerator"]),
+            metrics=metrics,
+            traces={str(k): tuple(float(x) for x in v) for k, v in value.get("traces", {}).items()},
+            reason=str(value.get("reason", "")),
+            warnings=tuple(str(w) for w in value.get("warnings", ())),
+            facts=dict(value.get("facts", {})),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise InputError(f"this is not a run record: {_why(err)}") from err
+    if value.get("run") != record.id:
+        raise InputError(f"the record calls itself '{value.get('run')}' but describes {record.id}")
+    return record
+
+
+def _check_format(value: Any) -> None:
+    if value["format"] != FORMAT:
+        raise ValueError(f"format {value['format']!r} is not {FORMAT}, the one this version reads")
+
+
+def _levels(value: Any) -> dict[str, Level]:
+    levels: dict[str, Level] = {}
+    for name, level in value.items():
+        if not isinstance(level, str | int | float | bool):
+            raise TypeError(f"level of {name} is a {type(level).__name__}")
+        levels[str(name)] = level
+    return levels
+
+
+def _positive(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{value!r} is not a number from 1")
+    return value
+
+
+def _why(err: Exception) -> str:
+    return f"key {err} is missing" if isinstance(err, KeyError) else str(err)

@@ -1,0 +1,1 @@
+"""Stored results to tables, pictures and text. Everything here can be made again from the results folder alone."""

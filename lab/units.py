@@ -1,0 +1,118 @@
+"""Numbers to text and back, and which direction of a metric is better."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.errors import InputError
+
+
+class Better(StrEnum):
+    """The direction in which a metric improves."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named quantity with a unit and a better direction.
+
+    :param name: key in a run record, with the unit in it where it has a dimension.
+    :param unit: as printed, for example ``"ns"``.
+    :param title: as printed at the head of a column or an axis.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    title: str
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("iops", "1/s", Better.HIGHER, "IOPS"),
+        Metric("bandwidth_mib_s", "MiB/s", Better.HIGHER, "bandwidth"),
+        Metric("clat_mean_ns", "ns", Better.LOWER, "clat mean"),
+        Metric("clat_p50_ns", "ns", Better.LOWER, "clat p50"),
+        Metric("clat_p99_ns", "ns", Better.LOWER, "clat p99"),
+        Metric("clat_p999_ns", "ns", Better.LOWER, "clat p99.9"),
+        Metric("cpu_ns_per_io", "ns", Better.LOWER, "QEMU CPU time per I/O"),
+        Metric("iothread_cpu_ns_per_io", "ns", Better.LOWER, "IOThread CPU time per I/O"),
+        Metric("vcpu_cpu_ns_per_io", "ns", Better.LOWER, "vCPU CPU time per I/O"),
+        Metric("main_loop_cpu_ns_per_io", "ns", Better.LOWER, "main loop CPU time per I/O"),
+        Metric("boot_s", "s", Better.LOWER, "boot time"),
+    )
+}
+"""Every metric a run may carry. A name that is not here has no known direction and is never judged."""
+
+
+def metric_from_name(name: str) -> Metric:
+    """Return the metric called ``name``.
+
+    :raise InputError: no such metric; the message lists those there are.
+    """
+    try:
+        return METRICS[name]
+    except KeyError:
+        known = ", ".join(sorted(METRICS))
+        raise InputError(f"there is no metric '{name}'", remedy=f"metrics are: {known}") from None
+
+
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|min)?\s*$")
+_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def seconds_from_text(text: str) -> float:
+    """Return the seconds that ``"90"``, ``"90 s"``, ``"1.5m"`` or ``"2h"`` mean.
+
+    :raise InputError: not a duration.
+    """
+    match = _DURATION.match(text)
+    if match is None:
+        raise InputError(f"'{text}' is not a duration", remedy="write for example 90, 90s, 1.5m or 2h")
+    return float(match.group(1)) * _SECONDS[match.group(2)]
+
+
+def text_from_seconds(seconds: float) -> str:
+    """Return a duration as people say it: ``0.24 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def text_from_quantity(value: float, unit: str) -> str:
+    """Return a value with its unit at three or four significant digits: ``10.2k``, ``1.34 ms``, ``92.1 us``."""
+    if unit == "ns":
+        for factor, name in ((1e9, "s"), (1e6, "ms"), (1e3, "us")):
+            if abs(value) >= 0.9995 * factor:  # what would round to 1000 of a unit is 1 of the next
+                return f"{_significant(value / factor, 3)} {name}"
+        return f"{value:.0f} ns"
+    if unit == "1/s":
+        if abs(value) >= 0.99995e6:
+            return f"{_significant(value / 1e6, 4)}M"
+        if abs(value) >= 9999.5:
+            return f"{_significant(value / 1e3, 4)}k"
+        return f"{value:.0f}"
+    return f"{_significant(value, 4)} {unit}"
+
+
+def _significant(value: float, digits: int) -> str:
+    """Return a number with so many significant digits; large ones in full rather than as 1.234e+04."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e+" in text else text
+
+
+def text_from_percent(fraction: float) -> str:
+    """Return a signed percentage of a fraction: ``0.031`` gives ``+3.1 %``."""
+    return f"{round(100 * fraction, 1) + 0.0:+.1f} %"  # + 0.0: never "-0.0"

@@ -1,0 +1,129 @@
+"""Register accesses to lines of text and back: QEMU's qtest protocol over a connected socket.
+
+The protocol is described in QEMU's system/qtest.c ("QTest Protocol"). It is served by QEMU's main loop: while that is
+blocked (a LUN reset that waits for I/O, say), an access that waits for its answer would block us as well. Accesses
+that need no answer can be *posted*; their answers are read before the next one that does.
+
+Numbers are checked here, because QEMU asserts on one it cannot parse.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from lab.errors import DeadlineError, StageError
+
+_WIDTHS = {1: "b", 2: "w", 4: "l", 8: "q"}
+
+
+class QtestClient:
+    """One qtest session.
+
+    :param connection: a connected stream socket whose other end QEMU has.
+    :param timeout_s: how long an access may take before the main loop counts as blocked.
+    """
+
+    def __init__(
+        self, connection: socket.socket, *, timeout_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._buffer = b""
+        self._unanswered = 0
+
+    def read(self, address: int, width: int) -> int:
+        """Load ``width`` bytes (1, 2, 4 or 8) from guest-physical memory.
+
+        :raise DeadlineError: QEMU's main loop did not answer in time.
+        :raise StageError: QEMU went away or refused.
+        """
+        return self._value(f"read{_WIDTHS[width]} {address:#x}")
+
+    def write(self, address: int, value: int, width: int) -> None:
+        """Store ``width`` bytes to guest-physical memory and wait until it is done.
+
+        :raise DeadlineError: QEMU's main loop did not answer in time.
+        :raise StageError: QEMU went away or refused.
+        """
+        self._call(_write_line(address, value, width))
+
+    def post_write(self, address: int, value: int, width: int) -> None:
+        """Store ``width`` bytes to guest-physical memory without waiting.
+
+        :raise StageError: QEMU went away.
+        """
+        self._send(_write_line(address, value, width))
+
+    def port_in(self, port: int, width: int) -> int:
+        """Read an I/O port.
+
+        :raise DeadlineError: QEMU's main loop did not answer in time.
+        :raise StageError: QEMU went away or refused.
+        """
+        return self._value(f"in{_WIDTHS[width]} {port:#x}")
+
+    def port_out(self, port: int, value: int, width: int) -> None:
+        """Write an I/O port.
+
+        :raise DeadlineError: QEMU's main loop did not answer in time.
+        :raise StageError: QEMU went away or refused.
+        """
+        self._call(f"out{_WIDTHS[width]} {port:#x} {_checked(value, width):#x}")
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._connection.close()
+
+    def _value(self, line: str) -> int:
+        answer = self._call(line)
+        return int(answer.split()[1], 16)
+
+    def _call(self, line: str) -> str:
+        self._send(line)
+        deadline = self._clock() + self._timeout_s
+        answer = ""
+        while self._unanswered:
+            answer = self._next_line(line, deadline)
+            if answer.startswith("IRQ "):  # an interrupt line changed; nobody asked
+                continue
+            self._unanswered -= 1
+            if not answer.startswith("OK"):
+                raise StageError(f"QEMU answered '{answer}' to an access ('{line}' or one posted before it)")
+        return answer
+
+    def _send(self, line: str) -> None:
+        try:
+            self._connection.settimeout(self._timeout_s)
+            self._connection.sendall(line.encode() + b"\n")
+        except OSError as err:
+            raise StageError(f"the qtest connection was lost while sending '{line}': {err}") from err
+        self._unanswered += 1
+
+    def _next_line(self, waiting_for: str, deadline: float) -> str:
+        while b"\n" not in self._buffer:
+            self._connection.settimeout(max(0.001, deadline - self._clock()))
+            try:
+                data = self._connection.recv(65536)
+            except TimeoutError:
+                raise DeadlineError(
+                    f"QEMU's main loop did not answer '{waiting_for}' within {self._timeout_s:g} s"
+                ) from None
+            except OSError as err:
+                raise StageError(f"the qtest connection was lost: {err}") from err
+            if not data:
+                raise StageError(f"QEMU closed the qtest connection while '{waiting_for}' was under way")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode(errors="replace")
+
+
+def _write_line(address: int, value: int, width: int) -> str:
+    return f"write{_WIDTHS[width]} {address:#x} {_checked(value, width):#x}"
+
+
+def _checked(value: int, width: int) -> int:
+    assert 0 <= value < 1 << (8 * width), f"{value:#x} does not fit in {width} bytes"
+    return value
