@@ -10,10 +10,13 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from lab.errors import CommandError, DeadlineError
 
@@ -138,6 +141,39 @@ def run_logged(
         )
 
 
+@contextmanager
+def fed(
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, inherit_env: bool = True
+) -> Iterator[IO[bytes]]:
+    """Run a command that reads what the block writes to it, for input too large to hold in memory.
+
+    Where the block fails the command is killed, so that it cannot take half an input for the whole.
+
+    :param inherit_env: as for :func:`run`.
+    :raise CommandError: it could not be started, went away early, or failed; the message ends with its last lines.
+    """
+    words = tuple(str(word) for word in argv)
+    with (
+        tempfile.TemporaryFile() as said,
+        _started(words, None, _environment(env, inherit_env), said.fileno(), stdout=said.fileno()) as process,
+    ):
+        assert process.stdin is not None
+        try:
+            with suppress(BrokenPipeError):  # it went away early: its exit status and words say why
+                yield process.stdin
+                process.stdin.close()
+            process.wait()
+        finally:
+            _kill_session(process)
+            with suppress(BrokenPipeError):  # what is left in the buffer must not hide the error under way
+                process.stdin.close()
+        if process.returncode != 0:
+            said.seek(0)
+            tail = "\n".join(said.read().decode(errors="replace").splitlines()[-_TAIL_LINES:])
+            status = process.returncode
+            raise CommandError(f"'{text_from_argv(words)}' failed with exit status {status}:\n{tail}")
+
+
 def _timer(seconds: float, action: Callable[[], None]) -> threading.Timer:
     timer = threading.Timer(seconds, action)
     timer.daemon = True
@@ -149,14 +185,16 @@ def _environment(env: Mapping[str, str] | None, inherit: bool) -> dict[str, str]
     return {**(os.environ if inherit else {}), **(env or {})}
 
 
-def _started(words: tuple[str, ...], cwd: Path | None, env: Mapping[str, str], stderr: int) -> subprocess.Popen[bytes]:
+def _started(
+    words: tuple[str, ...], cwd: Path | None, env: Mapping[str, str], stderr: int, *, stdout: int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             words,
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             start_new_session=True,
         )

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from lab.errors import InputError
 
 FORMAT = 1
 
 Level = str | int | float | bool
+T = TypeVar("T")
+
+_UNFIT_FOR_FILE_NAMES = re.compile(r"[/%\x00-\x1f\x7f]")
 
 
 class Arm(StrEnum):
@@ -60,8 +64,12 @@ class Point:
 
     @property
     def id(self) -> str:
-        """Return the name of the point, ``iodepth=64.iothreads=4``; ``all`` where nothing is varied."""
-        return ".".join(f"{name}={text_from_level(level)}" for name, level in self.levels) or "all"
+        """Return the name of the point, ``iodepth=64.iothreads=4``; ``all`` where nothing is varied.
+
+        It becomes part of a folder's name, so what would lead out of there, such as a slash, is escaped as in URLs.
+        """
+        text = ".".join(f"{name}={text_from_level(level)}" for name, level in self.levels) or "all"
+        return _UNFIT_FOR_FILE_NAMES.sub(lambda match: f"%{ord(match[0]):02X}", text)
 
 
 @dataclass(frozen=True)
@@ -154,24 +162,27 @@ def json_from_scheduled(run: ScheduledRun) -> dict[str, Any]:
 def scheduled_from_json(value: Any) -> ScheduledRun:
     """Return the scheduled run of a JSON object.
 
-    :raise InputError: it is not one, or of a newer format.
+    :raise InputError: it is not one, or of another format; the message names the key.
     """
     try:
-        _check_format(value)
-        cell = Cell(Arm(value["arm"]), Point.from_levels(_levels(value["levels"])))
-        return ScheduledRun(_positive(value["block"]), _positive(value["position"]), cell, int(value["seed"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        _item(value, "format", _format)
+        cell = Cell(_item(value, "arm", Arm), Point.from_levels(_item(value, "levels", _levels)))
+        return ScheduledRun(
+            _item(value, "block", _positive), _item(value, "position", _positive), cell, _item(value, "seed", _whole)
+        )
+    except (KeyError, TypeError, ValueError) as err:
         raise InputError(f"this is not a scheduled run: {_why(err)}") from err
 
 
 def json_from_record(record: RunRecord) -> dict[str, Any]:
     """Return the JSON object of a line of runs.jsonl, ``format`` first.
 
-    :raise InputError: a metric is not a finite number; such a record must never reach the disk.
+    :raise InputError: a number of it is not finite; such a record must never reach the disk.
     """
-    for name, number in record.metrics.items():
-        if not math.isfinite(number):
-            raise InputError(f"metric {name} of run {record.id} is {number}")
+    numbers = {"duration_s": (record.duration_s,), **{name: (number,) for name, number in record.metrics.items()}}
+    for name, readings in (*numbers.items(), *record.traces.items()):
+        if not all(map(math.isfinite, readings)):
+            raise InputError(f"{name} of run {record.id} is not a finite number: {readings}")
     return {
         "format": FORMAT,
         "run": record.id,
@@ -197,48 +208,91 @@ def record_from_json(value: Any) -> RunRecord:
     """
     scheduled = scheduled_from_json(value)
     try:
-        metrics = {str(name): float(number) for name, number in value["metrics"].items()}
-        if not all(math.isfinite(number) for number in metrics.values()):
-            raise ValueError("a metric is not a finite number")
         record = RunRecord(
             scheduled=scheduled,
-            attempt=_positive(value["attempt"]),
-            outcome=Outcome(value["outcome"]),
-            started_at=str(value["started_at"]),
-            duration_s=float(value["duration_s"]),
-            host=str(value["host"]),
-            accelerator=str(value["accelerator"]),
-            metrics=metrics,
-            traces={str(k): tuple(float(x) for x in v) for k, v in value.get("traces", {}).items()},
-            reason=str(value.get("reason", "")),
-            warnings=tuple(str(w) for w in value.get("warnings", ())),
-            facts=dict(value.get("facts", {})),
+            attempt=_item(value, "attempt", _positive),
+            outcome=_item(value, "outcome", Outcome),
+            started_at=_item(value, "started_at", _text),
+            duration_s=_item(value, "duration_s", _number),
+            host=_item(value, "host", _text),
+            accelerator=_item(value, "accelerator", _text),
+            metrics=_item(value, "metrics", _metrics),
+            traces=_item(value, "traces", _traces),
+            reason=_item(value, "reason", _text),
+            warnings=_item(value, "warnings", _texts),
+            facts=_item(value, "facts", _object),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
+    except (KeyError, TypeError, ValueError) as err:
         raise InputError(f"this is not a run record: {_why(err)}") from err
     if value.get("run") != record.id:
         raise InputError(f"the record calls itself '{value.get('run')}' but describes {record.id}")
     return record
 
 
-def _check_format(value: Any) -> None:
-    if value["format"] != FORMAT:
-        raise ValueError(f"format {value['format']!r} is not {FORMAT}, the one this version reads")
+def _item(value: Any, key: str, read: Callable[[Any], T]) -> T:
+    """Return what stands at a key; where it is not what it should be, the error names the key."""
+    item = value[key]
+    try:
+        return read(item)
+    except (TypeError, ValueError, OverflowError) as err:
+        raise ValueError(f"{key}: {err}") from err
+
+
+def _format(value: Any) -> None:
+    if value != FORMAT:
+        raise ValueError(f"{value!r} is not {FORMAT}, the one this version reads")
 
 
 def _levels(value: Any) -> dict[str, Level]:
-    levels: dict[str, Level] = {}
-    for name, level in value.items():
+    levels: dict[str, Level] = _object(value)
+    for name, level in levels.items():
         if not isinstance(level, str | int | float | bool):
             raise TypeError(f"level of {name} is a {type(level).__name__}")
-        levels[str(name)] = level
     return levels
 
 
-def _positive(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{value!r} is not a number from 1")
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
     return value
+
+
+def _positive(value: Any) -> int:
+    if _whole(value) < 1:
+        raise ValueError(f"{value!r} is not a number from 1")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a finite number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return tuple(_text(item) for item in value)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not an object")
+    return dict(value)
+
+
+def _metrics(value: Any) -> dict[str, float]:
+    return {name: _number(number) for name, number in _object(value).items()}
+
+
+def _traces(value: Any) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(_number(reading) for reading in readings) for name, readings in _object(value).items()}
 
 
 def _why(err: Exception) -> str:

@@ -46,6 +46,11 @@ class Results:
         return tuple(record for record in self.records if record.outcome is Outcome.OK)
 
     @property
+    def undone(self) -> int:
+        """Return how many scheduled runs have not been tried at all."""
+        return len(set(self.schedule) - {record.scheduled for record in self.records})
+
+    @property
     def tier(self) -> str:
         """Return ``tcg``, ``kvm`` or ``qtest``; ``mixed`` or ``unknown`` where the runs do not say one thing."""
         tiers = {record.accelerator for record in self.records}
@@ -69,12 +74,10 @@ def read_results(folder: Path) -> Results:
     odd_runs: tuple[str, ...] = ()
     if (folder / "runs.jsonl").exists():
         records, odd_runs = _read_lines(folder / "runs.jsonl", record_from_json)
-    planned = set(schedule)
+    planned = frozenset(schedule)
     for number, record in enumerate(records, start=1):
         if record.scheduled not in planned:
-            raise InputError(
-                f"{folder / 'runs.jsonl'}: run {number} ({record.id}) is not in the schedule", remedy=_REMEDY
-            )
+            raise InputError(f"{folder / 'runs.jsonl'}:{number}: {record.id} is not in the schedule", remedy=_REMEDY)
     return Results(
         path=folder,
         question=read_question(folder / "experiment.toml"),
@@ -101,7 +104,7 @@ def _read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[tuple[T, ...], t
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror}", remedy=_REMEDY) from err
     complete = data.rfind(b"\n") + 1
-    odd = ()
+    odd: tuple[str, ...] = ()
     if complete < len(data):
         odd = (f"the last line of {path.name} is half-written (the machine or the lab was stopped); it is not used",)
     seen: dict[str, int] = {}
@@ -111,7 +114,7 @@ def _read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[tuple[T, ...], t
             raise InputError(f"{path}:{number}: this is a merge-conflict marker", remedy=_REMEDY)
         try:
             value = parse(json.loads(line, parse_constant=_refuse_constant))
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise InputError(f"{path}:{number}: this is not JSON: {err}", remedy=_REMEDY) from err
         except InputError as err:
             raise InputError(f"{path}:{number}: {err.message}", remedy=err.remedy or _REMEDY) from err
@@ -135,7 +138,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror}", remedy=_REMEDY) from err
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise InputError(f"{path}: this is not JSON: {err}", remedy=_REMEDY) from err
     if not isinstance(value, dict):
         raise InputError(f"{path}: this is not a JSON object", remedy=_REMEDY)

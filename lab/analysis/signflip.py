@@ -102,7 +102,7 @@ def intervals(differences: Array, alpha: float) -> Intervals:
     return Intervals(low, high, coverage)
 
 
-def blocks_to_decide(spread: float, effect: float, alpha: float, power: float = 0.8) -> int:
+def blocks_to_decide(spread: float, effect: float, alpha: float, *, points: int = 1, power: float = 0.8) -> int:
     """Return how many blocks would settle a point, one way or the other.
 
     With that many, a true difference of ``effect`` is found and a true difference of 0 is shown to be smaller than
@@ -110,25 +110,27 @@ def blocks_to_decide(spread: float, effect: float, alpha: float, power: float = 
 
     :param spread: standard deviation of a block's difference of logs.
     :param effect: smallest difference of logs that matters, positive.
+    :param points: size of the family; its correction is taken at its worst (Bonferroni), so this errs upwards.
     """
     fewest = blocks_for_level(alpha)
     if spread <= 0:
         return fewest
-    ratio = effect / spread
+    find = (1 - alpha / 2 / points, power)
+    # Showing "no change" must succeed on both sides, so each side may fail half as often.
+    rule_out = (1 - alpha / 2, 1 - (1 - power) / 2)
 
     def enough(blocks: int) -> bool:
-        # Showing "no change" must succeed on both sides, so each side may fail half as often.
-        quantiles = stats.t.ppf([1 - alpha / 2, 1 - (1 - power) / 2], blocks - 1)
-        return bool(quantiles.sum() <= ratio * math.sqrt(blocks))
+        needed = stats.t.ppf([find, rule_out], blocks - 1).sum(axis=1).max()
+        return bool(needed * spread <= effect * math.sqrt(blocks))
 
     above = fewest
     while not enough(above):
         above *= 2
-    below = above // 2
+    below = fewest - 1
     while above - below > 1:
         middle = (above + below) // 2
         above, below = (middle, below) if enough(middle) else (above, middle)
-    return max(above, fewest)
+    return above
 
 
 def _flipped_t(differences: Array, patterns: Array) -> Array:

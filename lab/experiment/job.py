@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lab.errors import InputError
-from lab.machine.spec import DeviceModel
+from lab.machine.mapping import Device
 from lab.record import Level
 from lab.units import METRICS
 from lab.workload.fio_job import FioJob, check_option_name, read_fio_job
@@ -40,7 +40,7 @@ class BackendTable(_Table):
 class MachineTable(_Table):
     """``[machine]``: the guest and its storage. Every plain key may also be a factor."""
 
-    device: DeviceModel = Field(default=DeviceModel.VIRTIO_SCSI, strict=False)
+    device: Device = Field(default=Device.VIRTIO_SCSI, strict=False)
     vcpus: int = Field(default=4, ge=1, le=256)
     memory_mib: int = Field(default=1024, ge=256, le=1 << 22)
     num_queues: int | None = Field(default=None, ge=1, le=1024)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from lab.errors import InputError
-from lab.experiment.job import BACKEND_FACTORS, MACHINE_FACTORS, BackendTable, Job, LoadedJob, MachineTable, ProfileTable
-from lab.machine.mapping import IOThreadMapping
-from lab.machine.spec import Controller, DeviceModel, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
+from lab.experiment.job import (
+    BACKEND_FACTORS,
+    MACHINE_FACTORS,
+    BackendTable,
+    Job,
+    LoadedJob,
+    MachineTable,
+    ProfileTable,
+)
+from lab.machine.mapping import Device, IOThreadMapping
+from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
 from lab.record import Cell, Level
 from lab.workload.fio_job import FioJob
 
@@ -25,8 +33,8 @@ def machine_from_cell(job: Job, cell: Cell, accelerator: str) -> MachineSpec:
         latency_ns=table.backend.latency_ns,
         read_zeroes=table.backend.read_zeroes,
     )
-    mapping, iothread = _threads_from_text(table.mapping, ids)
-    prefix = "blk" if table.device is DeviceModel.VIRTIO_BLK else "scsi"
+    mapping, iothread = _threads_from_text(table.mapping, ids, table.device)
+    prefix = "blk" if table.device is Device.VIRTIO_BLK else "scsi"
     controller = Controller(
         id=f"{prefix}0",
         model=table.device,
@@ -50,7 +58,7 @@ def machine_from_cell(job: Job, cell: Cell, accelerator: str) -> MachineSpec:
 def fio_from_cell(loaded: LoadedJob, profile: ProfileTable, cell: Cell, seed: int) -> FioJob:
     """Return the fio job of a cell: the job's file with the profile's times, the cell's levels and the run's seed."""
     levels = {name: level for name, level in cell.point.levels if name not in MACHINE_FACTORS | BACKEND_FACTORS}
-    times = {"runtime": f"{profile.runtime_s}s", "ramp_time": f"{profile.ramp_time_s}s", "time_based": 1}
+    times: dict[str, Level] = {"runtime": f"{profile.runtime_s}s", "ramp_time": f"{profile.ramp_time_s}s", "time_based": 1}
     return loaded.fio.with_options(**times, **levels, randseed=seed)
 
 
@@ -62,7 +70,7 @@ def _machine_table(job: Job, levels: dict[str, Level]) -> MachineTable:
     return MachineTable.model_validate(values)
 
 
-def _threads_from_text(text: str, ids: tuple[str, ...]) -> tuple[IOThreadMapping | None, str | None]:
+def _threads_from_text(text: str, ids: tuple[str, ...], device: Device) -> tuple[IOThreadMapping | None, str | None]:
     """Return the mapping and the ``iothread`` property that a job's ``mapping`` asks for.
 
     ``round-robin`` spreads the queues over all IOThreads, ``iothread`` gives them all to the first one, ``none`` leaves
@@ -74,7 +82,7 @@ def _threads_from_text(text: str, ids: tuple[str, ...]) -> tuple[IOThreadMapping
         return None, ids[0]
     if text == "round-robin":
         return IOThreadMapping.round_robin(ids), None
-    mapping = IOThreadMapping.from_short(text)
+    mapping = IOThreadMapping.from_text(text, device=device)
     unknown = [name for name in mapping.iothreads if name not in ids]
     if unknown:
         raise InputError(

@@ -29,8 +29,9 @@ from lab.machine.command_line import GuestBoot
 from lab.machine.cost import metrics_from_cost, readings_during, steady_cost
 from lab.machine.guest import Guest, booted, disk_device, fallback_warning, mapping_difference
 from lab.record import Arm, Outcome, RunRecord, ScheduledRun
-from lab.workload.fio_job import FioJob
-from lab.workload.fio_output import FioResult, parse_fio_output, parse_iops_log
+from lab.workload.fio_job import TRACE_LOG, FioJob
+from lab.workload.fio_output import parse_fio_output
+from lab.workload.fio_trace import parse_iops_log
 
 BOOT_TIMEOUT_S = 60.0
 _FIO_GRACE_S = 45.0
@@ -135,27 +136,30 @@ def _prove(guest: Guest) -> None:
 
 def _load(guest: Guest, fio: FioJob, evidence: Path, measured: _Measured) -> None:
     device = disk_device(guest.spec.controllers[0].model, 0)
+    fio = fio.in_guest(device, vcpus=guest.spec.vcpus)
     text = fio.to_text()
     (evidence / "fio.job").write_text(text, encoding="utf-8")
     guest.shell.run(f"mkdir -p {_GUEST_DIR} && test -b {device}", timeout_s=20)
     guest.shell.put(text.encode(), f"{_GUEST_DIR}/job.fio")
-    command = f"cd {_GUEST_DIR} && LAB_DEVICE={device} fio --output-format=json job.fio"
+    command = f"cd {_GUEST_DIR} && fio --output-format=json job.fio"
     timeout_s = fio.duration_s + _FIO_GRACE_S
     with readings_during(guest) as readings:
         try:
             said = guest.shell.run(command, timeout_s=timeout_s, check=False)
         except DeadlineError as err:
-            raise WorkloadError(f"fio did not end {_FIO_GRACE_S:g} s after its time was over", evidence=evidence) from err
+            raise WorkloadError(
+                f"fio did not end {_FIO_GRACE_S:g} s after its time was over", evidence=evidence
+            ) from err
     (evidence / "fio.json").write_text(said.stdout, encoding="utf-8")
     if said.stderr.strip():
         (evidence / "fio.stderr").write_text(said.stderr, encoding="utf-8")
     if said.exited != 0:
         tail = "\n".join((said.stderr or said.stdout).strip().splitlines()[-5:])
         raise WorkloadError(f"fio ended with exit status {said.exited}: {tail}", evidence=evidence / "fio.json")
-    result = parse_fio_output(said.stdout)
-    log = guest.shell.run(f"cat {_GUEST_DIR}/*_iops*.log", timeout_s=20, check=False).stdout
+    result = parse_fio_output(said.stdout, evidence=evidence / "fio.json")
+    log = guest.shell.run(f"cat {_GUEST_DIR}/{TRACE_LOG}", timeout_s=20).stdout
     (evidence / "fio-iops.log").write_text(log, encoding="utf-8")
-    measured.metrics.update(_metrics_from_fio(result))
+    measured.metrics.update(result.metrics())
     measured.traces["iops"] = parse_iops_log(log)
     measured.facts["fio_version"] = result.version
     cost = steady_cost(readings, guest.threads, ramp_time_s=fio.ramp_time_s, runtime_s=fio.runtime_s)
@@ -164,17 +168,6 @@ def _load(guest: Guest, fio: FioJob, evidence: Path, measured: _Measured) -> Non
     else:
         measured.metrics.update(metrics_from_cost(cost))
         measured.facts["cpu_ns_by_thread"] = dict(cost.cpu.by_name_ns)
-
-
-def _metrics_from_fio(result: FioResult) -> dict[str, float]:
-    return {
-        "iops": result.iops,
-        "bandwidth_mib_s": result.bandwidth_mib_s,
-        "clat_mean_ns": result.clat_mean_ns,
-        "clat_p50_ns": result.clat_p50_ns,
-        "clat_p99_ns": result.clat_p99_ns,
-        "clat_p999_ns": result.clat_p999_ns,
-    }
 
 
 def _outcome_of(err: StageError, measured: _Measured) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +18,9 @@ _GIVE_UP_AFTER = 4
 Realise = Callable[[ScheduledRun, int, Path], RunRecord]
 
 
-def pending_runs(schedule: Sequence[ScheduledRun], records: Sequence[RunRecord]) -> tuple[tuple[ScheduledRun, int], ...]:
+def pending_runs(
+    schedule: Sequence[ScheduledRun], records: Sequence[RunRecord]
+) -> tuple[tuple[ScheduledRun, int], ...]:
     """Return the runs that are still to be done, in order, each with the number of its next attempt."""
     tries: dict[str, list[RunRecord]] = {}
     for record in records:
@@ -79,8 +80,3 @@ def _line(record: RunRecord, number: int, total: int) -> str:
         return f"{head}: {record.outcome}: {record.reason.splitlines()[0] if record.reason else ''}"
     iops = text_from_quantity(record.metrics["iops"], "1/s")
     return f"{head}: {iops} IOPS, {text_from_seconds(record.duration_s)}"
-
-
-def utc_stamp(now_s: float | None = None) -> str:
-    """Return the UTC time as used in folder names: ``20250213T180043Z``."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))

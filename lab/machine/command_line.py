@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.machine.spec import Backend, Controller, DeviceModel, IOThread, MachineSpec, NullBackend
+from lab.machine.mapping import Device
+from lab.machine.mapping_json import PROPERTY
+from lab.machine.spec import Backend, Controller, IOThread, MachineSpec, NullBackend
 
 QMP_CHARDEV = "qmp0"
 NETDEV = "net0"
@@ -128,27 +130,24 @@ def blockdev_from_backend(node_name: str, backend: Backend) -> dict[str, Any]:
 
 
 def devices_from_controller(controller: Controller) -> tuple[dict[str, Any], ...]:
-    """Return the arguments of each ``-device`` or ``device_add``: the controller first, then its disks.
-
-    The property is ``num_queues`` for virtio-scsi and ``num-queues`` for virtio-blk.
-    """
-    threads: dict[str, Any] = {}
+    """Return the arguments of each ``-device`` or ``device_add``: the controller first, then its disks."""
+    options: dict[str, Any] = {}
     if controller.iothread is not None:
-        threads["iothread"] = controller.iothread
+        options["iothread"] = controller.iothread
     if controller.mapping is not None:
-        threads["iothread-vq-mapping"] = controller.mapping.to_json()
-    if controller.model is DeviceModel.VIRTIO_BLK:
-        size = {} if controller.queue_size is None else {"queue-size": controller.queue_size}
-        disk = controller.disks[0]
-        queues = {"num-queues": controller.num_queues, **size}
-        return ({"driver": controller.model.value, "id": controller.id, "drive": disk.id, **queues, **threads},)
-    size = {} if controller.queue_size is None else {"virtqueue_size": controller.queue_size}
-    head = {"driver": controller.model.value, "id": controller.id, "num_queues": controller.num_queues}
+        options[PROPERTY] = controller.mapping.to_json()
+    size_property = "queue-size" if controller.model is Device.VIRTIO_BLK else "virtqueue_size"
+    if controller.queue_size is not None:
+        options[size_property] = controller.queue_size
+    queues = {controller.model.num_queues_property: controller.num_queues}
+    head = {"driver": controller.model.value, "id": controller.id, **queues, **options}
+    if controller.model is Device.VIRTIO_BLK:
+        return ({**head, "drive": controller.disks[0].id},)
     disks = (
         {"driver": "scsi-hd", "id": f"{disk.id}-dev", "bus": f"{controller.id}.0", "drive": disk.id, "lun": lun}
         for lun, disk in enumerate(controller.disks)
     )
-    return ({**head, **size, **threads}, *disks)
+    return (head, *disks)
 
 
 def _json(value: dict[str, Any]) -> str:

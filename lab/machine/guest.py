@@ -11,13 +11,14 @@ from pathlib import Path
 
 from lab.command import text_from_argv
 from lab.deadline import Deadline
-from lab.errors import BootError, DeadlineError, GuestError, StageError
+from lab.errors import BootError, DeadlineError, GuestError, MonitorError, StageError
 from lab.machine.command_line import NETDEV, GuestBoot, Wiring, argv_from_spec
 from lab.machine.guest_shell import GuestShell, RunKey
-from lab.machine.mapping import IOThreadMapping, difference
+from lab.machine.mapping import Device, IOThreadMapping, difference
+from lab.machine.mapping_json import PROPERTY
 from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess
-from lab.machine.spec import Controller, DeviceModel, MachineSpec
+from lab.machine.spec import Controller, MachineSpec
 from lab.machine.threads import ThreadMap, thread_map
 
 CONSOLE_LOG = "console.log"
@@ -83,19 +84,12 @@ def booted(
         (evidence / "command-line.txt").write_text(text_from_argv(argv) + "\n")
         deadline = Deadline(timeout_s)
         process = QemuProcess(argv, log=evidence / QEMU_LOG, pass_fds=(theirs.fileno(),))
-        monitor: Monitor | None = None
-
-        def stop() -> None:
-            if monitor is None:
-                process.stop()
-                return
-            process.stop(lambda: monitor.execute("quit", timeout_s=2.0))
-            monitor.close()
-
-        stack.callback(stop)
+        stack.callback(process.stop)
         theirs.close()
         try:
             monitor = Monitor(ours, log=evidence / "qmp.log")
+            stack.callback(monitor.close)
+            stack.callback(process.stop, lambda: monitor.execute("quit", timeout_s=2.0))
             port = _ssh_port(monitor)
             host_key = deadline.wait_for("the guest to say that it is ready", lambda: _host_key(process, console))
             shell = GuestShell(port, key, host_key)
@@ -123,10 +117,14 @@ def mapping_difference(guest: Guest, controller: Controller) -> str | None:
     :return: the difference in words, or None where there is none.
     :raise MonitorError: QEMU does not answer, or the device is not there.
     """
-    # virtio-blk has no separate user-visible backend child of another name: both are called virtio-backend.
     path = f"/machine/peripheral/{controller.id}/virtio-backend"
-    stored = guest.monitor.execute("qom-get", {"path": path, "property": "iothread-vq-mapping"})
-    return difference(controller.mapping or IOThreadMapping(()), IOThreadMapping.from_json(stored))
+    try:
+        stored = guest.monitor.execute("qom-get", {"path": path, "property": PROPERTY})
+    except MonitorError:
+        if controller.mapping is None:
+            return None  # a QEMU from before the property: nothing was asked for, nothing can be stored
+        raise
+    return difference(controller.mapping, IOThreadMapping.from_json(stored))
 
 
 def fallback_warning(evidence: Path) -> str | None:
@@ -138,9 +136,9 @@ def fallback_warning(evidence: Path) -> str | None:
     return found.group(0).strip() if found else None
 
 
-def disk_device(model: DeviceModel, index: int) -> str:
+def disk_device(model: Device, index: int) -> str:
     """Return the path of the guest's disk number ``index``, as Linux names it: ``/dev/sda``, ``/dev/vda``."""
-    prefix = "vd" if model is DeviceModel.VIRTIO_BLK else "sd"
+    prefix = "vd" if model is Device.VIRTIO_BLK else "sd"
     return f"/dev/{prefix}{chr(ord('a') + index)}"
 
 

@@ -11,19 +11,26 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any
 
 from lab.errors import InputError
-from lab.machine.mapping_short import QUEUE_INDEX_LIMIT, ShortItem, items_from_short, short_from_items
+from lab.machine.mapping_json import PROPERTY, MappingItem, MappingTypeError, items_from_json, json_from_text
+from lab.machine.mapping_short import ShortItem, items_from_short, short_from_items
 
-PROPERTY = "iothread-vq-mapping"
-"""The device property that takes a mapping; a list, so it needs JSON ``-device`` or QMP ``device_add``."""
+__all__ = [
+    "MAIN_LOOP",
+    "PROPERTY",
+    "Device",
+    "Dialect",
+    "IOThreadMapping",
+    "MappingItem",
+    "MappingTypeError",
+    "difference",
+    "iothreads_named",
+]
 
 MAIN_LOOP = "main loop"
 """What serves a queue that no IOThread serves. No IOThread can have this name: object ids hold no space."""
-
-_UINT64_LIMIT = 2**64
-_INT64_LOWEST = -(2**63)
 
 
 class Device(StrEnum):
@@ -64,26 +71,27 @@ class Dialect(StrEnum):
         """Return how many virtqueues a mapping has to assign: QEMU's ``num_queues`` in its messages."""
         return num_queues + self.first_command_index(device)
 
+    def queue_from_index(self, index: int, device: Device) -> str:
+        """Return the name of the queue that an index of ``vqs`` means: ``ctrl``, ``event``, ``0`` and so on."""
+        first = self.first_command_index(device)
+        return device.fixed_queues[index] if index < first else str(index - first)
 
-class MappingTypeError(InputError):
-    """A value is not of the type of the property; the message is the one QEMU's input visitor gives."""
+    def index_from_queue(self, queue: str, device: Device) -> int:
+        """Return the index of ``vqs`` that means a queue, by its name.
 
-
-@dataclass(frozen=True)
-class MappingItem:
-    """One IOThread and its virtqueues.
-
-    :param iothread: id of the ``iothread`` object.
-    :param vqs: indices as QEMU counts them in the dialect at hand; None where absent. An empty tuple is kept apart
-        from None because QEMU stores it so, although both mean round robin.
-    """
-
-    iothread: str
-    vqs: tuple[int, ...] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the item as QEMU takes it."""
-        return {"iothread": self.iothread} | ({} if self.vqs is None else {"vqs": list(self.vqs)})
+        :raise InputError: the device has no such queue, or no mapping of this dialect can name it.
+        """
+        first = self.first_command_index(device)
+        if queue.isdecimal():
+            return int(queue) + first
+        if queue in device.fixed_queues[:first]:
+            return device.fixed_queues.index(queue)
+        if queue in device.fixed_queues:
+            raise InputError(
+                f"queue '{queue}' cannot be assigned: in the {self} dialect it always runs in the main loop",
+                remedy=f"leave it out, or say that the binary speaks the {Dialect.ALL_QUEUES} dialect",
+            )
+        raise InputError(f"{device} has no queue '{queue}'", remedy="its queues are numbers: t0:0-1,t1:2-3")
 
 
 @dataclass(frozen=True)
@@ -109,12 +117,9 @@ class IOThreadMapping:
     def from_json(cls, value: object) -> IOThreadMapping:
         """Return the mapping of a decoded JSON value: a job file's, or what ``qom-get`` answered.
 
-        :raise MappingTypeError: not a list of ``{"iothread": ID, "vqs": [NUMBER, ...]}``, in QEMU's words
-            (qapi/qobject-input-visitor.c).
+        :raise MappingTypeError: not a list of ``{"iothread": ID, "vqs": [NUMBER, ...]}``; the message is QEMU's own.
         """
-        if not isinstance(value, list | tuple):
-            _refuse(f"Invalid parameter type for '{PROPERTY}', expected: array")
-        return cls(tuple(_item_from_json(item, f"{PROPERTY}[{number}]") for number, item in enumerate(value)))
+        return cls(items_from_json(value))
 
     @classmethod
     def from_short(
@@ -135,7 +140,7 @@ class IOThreadMapping:
         :raise InputError: neither of the two.
         """
         if text.lstrip().startswith(("[", "{", '"')):
-            return cls.from_json(_json_from_text(text))
+            return cls.from_json(json_from_text(text))
         return cls.from_short(text, dialect, device)
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -147,13 +152,9 @@ class IOThreadMapping:
 
         :raise InputError: an IOThread's name is not one that QEMU gives to objects, so only JSON can say it.
         """
-        first = dialect.first_command_index(device)
-
-        def word(index: int) -> str:
-            return device.fixed_queues[index] if index < first else str(index - first)
-
         return short_from_items(
-            tuple(ShortItem(item.iothread, tuple(word(vq) for vq in item.vqs or ())) for item in self.items)
+            ShortItem(item.iothread, tuple(dialect.queue_from_index(vq, device) for vq in item.vqs or ()))
+            for item in self.items
         )
 
     @property
@@ -177,7 +178,7 @@ class IOThreadMapping:
         :param num_queues: command or request virtqueues.
         """
         names = device.queue_names(num_queues)
-        mapped = names[-dialect.mapped_queue_count(device, num_queues) :]
+        mapped = names[len(names) - dialect.mapped_queue_count(device, num_queues) :]
         assignment: dict[str, str | None] = dict.fromkeys(names)
         for number, item in enumerate(self.items):
             served = range(number, len(mapped), len(self.items)) if self.is_round_robin else item.vqs or ()
@@ -185,6 +186,12 @@ class IOThreadMapping:
         if "ctrl" in assignment:
             assignment["ctrl"] = None
         return assignment
+
+
+def iothreads_named(mapping: IOThreadMapping | None, iothread: str | None) -> tuple[str, ...]:
+    """Return the IOThreads that a device names in its two properties, each once."""
+    in_mapping = mapping.iothreads if mapping is not None else ()
+    return tuple(dict.fromkeys((*in_mapping, *(() if iothread is None else (iothread,)))))
 
 
 def difference(asked: IOThreadMapping | None, stored: IOThreadMapping) -> str | None:
@@ -209,69 +216,7 @@ def _text(mapping: IOThreadMapping) -> str:
     return json.dumps(mapping.to_json())
 
 
-def _refuse(message: str) -> NoReturn:
-    raise MappingTypeError(
-        message, remedy='a mapping is a list such as [{"iothread": "t0", "vqs": [0]}, {"iothread": "t1", "vqs": [1]}]'
-    )
-
-
-def _item_from_json(value: object, where: str) -> MappingItem:
-    if not isinstance(value, Mapping):
-        _refuse(f"Invalid parameter type for '{where}', expected: object")
-    if "iothread" not in value:
-        _refuse(f"Parameter '{where}.iothread' is missing")
-    if not isinstance(value["iothread"], str):
-        _refuse(f"Invalid parameter type for '{where}.iothread', expected: string")
-    vqs = _vqs_from_json(value["vqs"], f"{where}.vqs") if "vqs" in value else None
-    for key in sorted(set(map(str, value)) - {"iothread", "vqs"}):
-        _refuse(f"Parameter '{where}.{key}' is unexpected")
-    return MappingItem(value["iothread"], vqs)
-
-
-def _vqs_from_json(value: object, where: str) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple):
-        _refuse(f"Invalid parameter type for '{where}', expected: array")
-    for number, index in enumerate(value):
-        # An integer that fits no 64-bit type becomes a floating point number in QEMU's parser (qobject/json-parser.c).
-        if isinstance(index, bool) or not isinstance(index, int) or not _INT64_LOWEST <= index < _UINT64_LIMIT:
-            _refuse(f"Parameter '{where}[{number}]' expects uint64")
-        if not 0 <= index < QUEUE_INDEX_LIMIT:
-            _refuse("Parameter 'null' expects uint16_t")  # QEMU's own words: list elements have no name there
-    return tuple(value)
-
-
 def _item_from_short(item: ShortItem, dialect: Dialect, device: Device) -> MappingItem:
     if not item.queues:
         return MappingItem(item.iothread)
-    return MappingItem(item.iothread, tuple(_index_from_word(word, dialect, device) for word in item.queues))
-
-
-def _index_from_word(word: str, dialect: Dialect, device: Device) -> int:
-    first = dialect.first_command_index(device)
-    if word.isdecimal():
-        return int(word) + first
-    if word in device.fixed_queues[:first]:
-        return device.fixed_queues.index(word)
-    if word in device.fixed_queues:
-        raise InputError(
-            f"queue '{word}' cannot be assigned: in the {dialect} dialect it always runs in the main loop",
-            remedy=f"leave it out, or say that the binary speaks the {Dialect.ALL_QUEUES} dialect",
-        )
-    raise InputError(f"{device} has no queue '{word}'", remedy="queues are written as numbers: t0:0-1,t1:2-3")
-
-
-def _json_from_text(text: str) -> object:
-    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ValueError(f"the key '{key}' appears twice in one object")
-        return dict(pairs)
-
-    try:
-        return json.loads(text, object_pairs_hook=without_duplicates)
-    except (ValueError, RecursionError) as err:
-        raise InputError(
-            f"the mapping is not valid JSON: {err}",
-            remedy="""write [{"iothread": "t0"}, {"iothread": "t1"}] (in a shell within single quotes), or t0,t1""",
-        ) from None
+    return MappingItem(item.iothread, tuple(dialect.index_from_queue(queue, device) for queue in item.queues))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from lab.machine.mapping import MAIN_LOOP, Device, Dialect, IOThreadMapping
+from lab.machine.mapping import MAIN_LOOP, Device, Dialect, IOThreadMapping, iothreads_named
 from lab.machine.mapping_placement import Placement, sharing
 
 VIRTQUEUE_LIMIT = 1024
@@ -78,7 +78,7 @@ def check(
     :param placement: which CPUs the threads may use; None leaves out what is said about them.
     """
     asked = mapping or IOThreadMapping()
-    known = tuple(iothreads) if iothreads is not None else _named(asked, device)
+    known = tuple(iothreads) if iothreads is not None else iothreads_named(mapping, device.iothread)
     errors = tuple(_errors(asked, device, known))
     if errors:
         return CheckResult(errors)
@@ -92,16 +92,12 @@ def check(
     return CheckResult((), warnings, {name: iothread or MAIN_LOOP for name, iothread in queues.items()})
 
 
-def _named(mapping: IOThreadMapping, device: MappedDevice) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*mapping.iothreads, *((device.iothread,) if device.iothread is not None else ()))))
-
-
 def _assignment(mapping: IOThreadMapping, device: MappedDevice) -> dict[str, str | None]:
     queues = mapping.queue_assignment(device.num_queues, device.dialect, device.model)
     if device.iothread is None:
         return queues
-    first = len(device.model.fixed_queues)
-    return {name: None if index < first else device.iothread for index, name in enumerate(queues)}
+    in_main_loop = device.model.fixed_queues if device.dialect is Dialect.MERGED else ("ctrl",)
+    return {name: None if name in in_main_loop else device.iothread for name in queues}
 
 
 def _errors(mapping: IOThreadMapping, device: MappedDevice, known: Collection[str]) -> Iterator[str]:
@@ -165,7 +161,7 @@ def _form_warnings(mapping: IOThreadMapping | None) -> Iterator[str]:
         yield "the mapping is an empty list: QEMU takes it as not set, so it gives no queue an IOThread"
     for item in mapping.items if mapping is not None else ():
         if item.vqs == ():
-            yield f'"vqs": [] of IOThread "{item.iothread}" does not mean no queue but round robin: leave it out to say so'
+            yield f'"vqs": [] of IOThread "{item.iothread}" means round robin, not "no queue": leave vqs out to say so'
 
 
 def _thread_warnings(
@@ -174,7 +170,7 @@ def _thread_warnings(
     for name in known:
         if name not in queues.values():
             yield f'IOThread "{name}" stays idle: it serves no queue of this device'
-    ctrl = _mapped_to("ctrl", mapping, device)
+    ctrl = _asked_for_ctrl(mapping, device)
     if ctrl is not None:
         yield f'assigning ctrl to IOThread "{ctrl}" has no effect: the ctrl queue always runs in the main loop'
     event = queues.get("event")
@@ -185,14 +181,11 @@ def _thread_warnings(
         )
 
 
-def _mapped_to(queue: str, mapping: IOThreadMapping, device: MappedDevice) -> str | None:
-    """Return the IOThread that a mapping of every queue names for a fixed queue."""
-    first = device.dialect.first_command_index(device.model)
-    if queue not in device.model.fixed_queues[:first] or not mapping.items:
+def _asked_for_ctrl(mapping: IOThreadMapping, device: MappedDevice) -> str | None:
+    """Return the IOThread that an explicit mapping of all queues names for ctrl; a round robin asks for nothing."""
+    if mapping.is_round_robin or not device.dialect.first_command_index(device.model):
         return None
-    index = device.model.fixed_queues.index(queue)
-    if mapping.is_round_robin:
-        return mapping.items[index % len(mapping.items)].iothread
+    index = device.dialect.index_from_queue("ctrl", device.model)
     return next(item.iothread for item in mapping.items if index in (item.vqs or ()))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import json
 import socket
 import threading
@@ -83,14 +82,16 @@ class Monitor:
             self._stop_loop()
 
     def _call(self, make: Callable[[], Any], timeout_s: float, what: str) -> Any:
-        future: concurrent.futures.Future[Any] = asyncio.run_coroutine_threadsafe(make(), self._loop)
+        async def bounded() -> Any:
+            # The deadline lies inside the loop, so that a cancelled call is unwound before we go on.
+            return await asyncio.wait_for(make(), timeout_s)
+
         try:
-            return future.result(timeout_s)
-        except concurrent.futures.TimeoutError:
-            future.cancel()
+            return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result()
+        except TimeoutError:
             raise DeadlineError(f"waited {timeout_s:g} s for {what}, and it did not come") from None
         except ExecuteError as err:
-            raise MonitorError(f"QEMU refused a command: {err.error.desc}") from err
+            raise MonitorError(f"QEMU refused a command: {err}") from err
         except (QMPError, OSError, EOFError) as err:
             raise MonitorError(f"the QMP connection failed while waiting for {what}: {err}") from err
 

@@ -1,7 +1,8 @@
 """An argv to a running QEMU, and back to nothing.
 
 QEMU is started through ``setpriv --pdeathsig KILL`` (util-linux): when the lab is killed with -9, the kernel ends
-QEMU too. The signal is tied to the *thread* that started it, so start machines from a thread that outlives them.
+QEMU too. The signal is tied to the *thread* that started it, so start machines from a thread that outlives them. A lab
+that dies before setpriv has run would be missed, so a guard looks once more whether its parent is still there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from lab.command import is_installed, text_from_argv
 from lab.errors import BootError, HostError
+
+_GUARD = 'test "$PPID" = "$0" && exec "$@"'
+"""A constant; the words of the command line are its arguments and are never read by the shell."""
 
 _ASK_S = 5.0
 _TERMINATE_S = 3.0
@@ -40,7 +45,7 @@ class QemuProcess:
         with log.open("ab") as sink:
             try:
                 self._process = subprocess.Popen(
-                    ("setpriv", "--pdeathsig", "KILL", "--", *self.argv),
+                    ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _GUARD, str(os.getpid()), *self.argv),
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=subprocess.STDOUT,
@@ -52,7 +57,7 @@ class QemuProcess:
 
     @property
     def pid(self) -> int:
-        """The process id; setpriv replaces itself by QEMU, so it is QEMU's."""
+        """The process id; setpriv and the guard replace themselves by QEMU, so it is QEMU's."""
         return self._process.pid
 
     def exit_code(self) -> int | None:
@@ -79,26 +84,20 @@ class QemuProcess:
         """
         try:
             if ask is not None and self.exit_code() is None:
-                try:
+                with suppress(Exception):  # a QEMU that cannot be asked is terminated instead
                     ask()
                     return self._process.wait(_ASK_S)
-                except Exception:  # noqa: BLE001 - a QEMU that cannot be asked is terminated instead
-                    pass
             if self.exit_code() is None:
                 self._process.terminate()
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     return self._process.wait(_TERMINATE_S)
-                except subprocess.TimeoutExpired:
-                    pass
         finally:
             self._kill()
         return self._process.returncode
 
     def _kill(self) -> None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         self._process.wait(_KILL_S)
 
     def __enter__(self) -> QemuProcess:

@@ -6,26 +6,18 @@ Pure data. Everything a storage benchmark varies is a field here, so that it can
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from lab.errors import InputError
-from lab.machine.mapping import IOThreadMapping
+from lab.machine.mapping import Device, IOThreadMapping
 
 _GIB = 1 << 30
 _MAX_IOTHREADS = 64
 
 
-class DeviceModel(StrEnum):
-    """The virtio storage devices that have ``iothread-vq-mapping`` (virtio-blk since 9.0, virtio-scsi since 10.0)."""
-
-    VIRTIO_SCSI = "virtio-scsi-pci"
-    VIRTIO_BLK = "virtio-blk-pci"
-
-
 @dataclass(frozen=True)
 class NullBackend:
-    """QEMU's null-co or null-aio driver: every request succeeds without any I/O, so only QEMU and the guest are measured.
+    """QEMU's null-co or null-aio driver: requests succeed without any I/O, so only QEMU and the guest are measured.
 
     :param size_bytes: what the guest sees; a plain integer because ``-blockdev`` takes no suffixes.
     :param latency_ns: each request is held this long; not cancellable.
@@ -77,7 +69,7 @@ class Controller:
     """
 
     id: str
-    model: DeviceModel
+    model: Device
     num_queues: int
     disks: tuple[Disk, ...]
     mapping: IOThreadMapping | None = None
@@ -85,7 +77,7 @@ class Controller:
     queue_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.model is DeviceModel.VIRTIO_BLK and len(self.disks) != 1:
+        if self.model is Device.VIRTIO_BLK and len(self.disks) != 1:
             raise InputError(f"{self.id}: a virtio-blk device is one disk, {len(self.disks)} are given")
 
 

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from filelock import FileLock
 
-from lab.command import CommandResult, run
+from lab.command import CommandResult, fed, run
 from lab.errors import CommandError, InputError
 from lab.settings import cache_dir
 
@@ -68,9 +69,8 @@ def run_git(
     :raise CommandError: git is not installed, or it failed.
     :raise DeadlineError: it did not end within ten minutes.
     """
-    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     return run(
-        ["git", *settings, *words],
+        ["git", *_settings(), *words],
         cwd=cwd,
         env={**git_environment(), **(env or {})},
         inherit_env=False,
@@ -78,6 +78,10 @@ def run_git(
         timeout_s=_GIT_TIMEOUT_S,
         check=check,
     )
+
+
+def _settings() -> list[str]:
+    return [word for setting in _SETTINGS for word in ("-c", setting)]
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,18 @@ class Repository:
     def paths(self, tree_id: str) -> tuple[str, ...]:
         """Return the path of every file of a tree."""
         return tuple(self.git("ls-tree", "-r", "-z", "--name-only", tree_id).stdout.rstrip("\0").split("\0"))
+
+    @contextmanager
+    def fast_import(self) -> Iterator[IO[bytes]]:
+        """Give a stream that ``git fast-import`` reads; it must end with ``done``.
+
+        :raise CommandError: git refused what was written.
+        """
+        # The files of a source are no near-copies of each other: looking for deltas costs time and saves little.
+        words = ("-c", "pack.compression=1", "fast-import", "--quiet", "--done", "--force", "--depth=0")
+        argv = ["git", f"--git-dir={self.git_dir}", *_settings(), *words]
+        with fed(argv, env=git_environment(), inherit_env=False) as stream:
+            yield stream
 
     @contextmanager
     def index_of(self, tree_id: str) -> Iterator[Mapping[str, str]]:
@@ -189,6 +205,7 @@ def commit_in_tree(tree: Path, revision: str) -> str:
     result = run_git("-C", tree, *words, check=False)
     if result.returncode != 0 or not result.stdout.strip():
         raise InputError(
-            f"{tree} has no commit called '{revision}'", remedy="name a commit, tag or branch that the tree has, or fetch it"
+            f"{tree} has no commit called '{revision}'",
+            remedy="name a commit, tag or branch that the tree has, or fetch it",
         )
     return result.stdout.strip()

@@ -144,15 +144,14 @@ class BarWindow:
 
 def find_functions(registers: RegisterAccess, vendor: int, devices: frozenset[int]) -> tuple[PciFunction, ...]:
     """Return the functions on bus 0 with this vendor and one of these device ids, in slot order."""
-    found = []
+    found: list[PciFunction] = []
     for slot in range(32):
         first = PciFunction(registers, slot)
         if first.ids[0] == _NO_VENDOR:
             continue
         others = range(1, 8) if first.has_other_functions else ()
-        for function in (first, *(PciFunction(registers, slot, number) for number in others)):
-            if function.ids[0] == vendor and function.ids[1] in devices:
-                found.append(function)
+        functions = (first, *(PciFunction(registers, slot, number) for number in others))
+        found += [function for function in functions if function.ids[0] == vendor and function.ids[1] in devices]
     return tuple(found)
 
 

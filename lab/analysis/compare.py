@@ -1,0 +1,102 @@
+"""Results to comparisons: candidate against baseline at every point and for every metric, and one verdict. Pure.
+
+The steps: records -> frame -> pairs by block -> log ratios -> sign-flip p-values over the family -> intervals ->
+verdict, with caveats collected on the way. The metrics of ``[judge]`` form one family and decide; every other metric is
+a family of its own and is only shown. docs/method.md explains all of it for readers of a report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from lab.analysis.alike import unlike_reasons
+from lab.analysis.caveats import Caveat, CaveatKind, experiment_caveats, unsteady_caveats
+from lab.analysis.family import PointComparison, Setting, compare_family
+from lab.analysis.frame import frame_from_records
+from lab.analysis.results import Results
+from lab.analysis.verdict import Verdict, overall
+from lab.errors import ExitCode
+from lab.record import Level, Point, ScheduledRun
+from lab.units import METRICS
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An experiment, judged.
+
+    :param points: by metric (those that decide first), then by point.
+    :param caveats: what holds for the whole experiment.
+    :param frame: the values behind it, see lab/analysis/frame.py.
+    :param calibrated: whether false alarms and sensitivity of this host are known.
+    """
+
+    results: Results
+    points: tuple[PointComparison, ...]
+    verdict: Verdict
+    caveats: tuple[Caveat, ...]
+    frame: pd.DataFrame = field(compare=False, repr=False)
+    calibrated: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return what ``lab`` tells the shell."""
+        return self.verdict.exit_code
+
+    @property
+    def judged(self) -> tuple[PointComparison, ...]:
+        """Return the points of the metrics that decide."""
+        return tuple(point for point in self.points if point.judged)
+
+
+def compare_results(results: Results) -> Comparison:
+    """Judge an experiment."""
+    question = results.question
+    frame = frame_from_records(results.records)
+    setting = Setting(
+        question=question,
+        points=points_in_order(results),
+        blocks=tuple(sorted({run.block for run in planned_runs(results)})),
+        unlike=unlike_reasons(results),
+        undone=results.undone,
+        unsteady=unsteady_caveats(results.ok),
+    )
+    compared = compare_family(question.metrics, frame, setting, judged=True)
+    present = set(frame["metric"].unique())
+    for name, metric in METRICS.items():
+        if name in present and metric not in question.metrics:
+            compared += compare_family((metric,), frame, setting, judged=False)
+    verdict = overall(point.verdict for point in compared if point.judged)
+    caveats = [Caveat(CaveatKind.UNLIKE, reason) for reason in setting.unlike]
+    caveats += experiment_caveats(results)
+    if question.known_verdict and question.known_verdict != verdict.value:
+        text = f"the demonstration series is known to be {question.known_verdict}, this experiment says {verdict.value}"
+        caveats.append(Caveat(CaveatKind.CALIBRATION, text))
+    caveats.append(Caveat(CaveatKind.CALIBRATION, "uncalibrated: false alarms of this host have not been measured"))
+    return Comparison(results, tuple(compared), verdict, tuple(caveats), frame)
+
+
+def planned_runs(results: Results) -> tuple[ScheduledRun, ...]:
+    """Return what was planned; what was measured where nobody planned (a CSV file)."""
+    return results.schedule or tuple(record.scheduled for record in results.records)
+
+
+def points_in_order(results: Results) -> tuple[Point, ...]:
+    """Return every point that was planned or measured, levels in the order of the job file."""
+    factors = results.question.factors
+    points = {run.cell.point for run in planned_runs(results)}
+
+    def place(name: str, level: Level) -> tuple[int, float, str]:
+        known = factors.get(name, ())
+        number = float(level) if isinstance(level, int | float) else 0.0
+        return (known.index(level) if level in known else len(known), number, str(level))
+
+    # In the order of the factors in the job file, so that the first one varies slowest.
+    names = [*factors, *sorted({name for point in points for name, _ in point.levels} - set(factors))]
+
+    def key(point: Point) -> list[tuple[int, float, str]]:
+        levels = dict(point.levels)
+        return [place(name, levels[name]) for name in names if name in levels]
+
+    return tuple(sorted(points, key=key))

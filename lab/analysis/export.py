@@ -1,0 +1,55 @@
+"""A comparison to JSON for scripts. The keys are a contract: add freely, never rename or drop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.analysis.compare import Comparison
+from lab.analysis.family import PointComparison
+
+
+def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Return the JSON object of a comparison. Ratios are candidate over baseline; what is not known is null."""
+    question = comparison.results.question
+    return {
+        "format": 1,
+        "title": question.title,
+        "verdict": comparison.verdict.value,
+        "tier": comparison.results.tier,
+        "calibrated": comparison.calibrated,
+        "alpha": question.alpha,
+        "family": {"points": len({point.point for point in comparison.judged}), "metrics": len(question.metrics)},
+        "runs": {
+            "scheduled": len(comparison.results.schedule),
+            "attempts": len(comparison.results.records),
+            "ok": len(comparison.results.ok),
+        },
+        "warnings": [caveat.text for caveat in comparison.caveats],
+        "points": [_json_from_point(point) for point in comparison.points],
+    }
+
+
+def _json_from_point(point: PointComparison) -> dict[str, Any]:
+    numbers = point.numbers
+    return {
+        "point": point.point.id,
+        "levels": dict(point.point.levels),
+        "metric": point.metric.name,
+        "unit": point.metric.unit,
+        "better": point.metric.better.value,
+        "judged": point.judged,
+        "n": point.n,
+        "baseline": point.baseline,
+        "candidate": point.candidate,
+        "ratio": numbers.ratio if numbers else None,
+        "ratio_low": numbers.low if numbers else None,
+        "ratio_high": numbers.high if numbers else None,
+        "coverage": numbers.coverage if numbers else None,
+        "p": point.p,
+        "p_adjusted": numbers.p_adjusted if numbers else None,
+        "smallest_effect": point.smallest_effect,
+        "verdict": point.verdict.value,
+        "ruled_out": point.ruled_out,
+        "runs_needed": point.runs_needed,
+        "warnings": [caveat.text for caveat in point.caveats],
+    }

@@ -1,0 +1,126 @@
+"""A source and a series to the two arms of an experiment: baseline and candidate, built alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.build.build import Build, differences, require_comparable
+from lab.build.builder import Builder
+from lab.build.source import SourceTree
+from lab.errors import CommandError, FindingError
+from lab.progress import Progress
+from lab.series.apply import Application, apply_series
+from lab.series.series import Series, json_from_patch
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What is compared with what.
+
+    :param candidate: the baseline itself where there is no series: an A/A control.
+    :param warnings: sentences for the report, where a comparison was forced.
+    """
+
+    source: SourceTree
+    baseline: Build
+    candidate: Build
+    series: Series | None = None
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of builds.json: per arm the build, and what series made the candidate."""
+        series = self.series
+        return {
+            "baseline": {**self.baseline.to_json(), "series": None, "patch_ids": []},
+            "candidate": {
+                **self.candidate.to_json(),
+                "series": series
+                and {
+                    "title": series.title,
+                    "revision": series.revision,
+                    "patches": [json_from_patch(patch) for patch in series.patches],
+                },
+                "patch_ids": [patch.patch_id for patch in series.patches] if series else [],
+            },
+            "base_commit": self.source.commit,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class PatchBuild:
+    """What became of building one patch of a series.
+
+    :param index: 0 is the base.
+    :param error: why it does not build; empty where it does.
+    """
+
+    index: int
+    subject: str
+    commit: str
+    build: Build | None
+    error: str = ""
+
+
+def build_arms(source: SourceTree, series: Series | None, *, progress: Progress, force: bool = False) -> Arms:
+    """Build the base and the base with the series, with the same options; both come from the cache where they can.
+
+    :param series: None compares the base with itself.
+    :param force: compare unlike builds all the same, with a warning.
+    :raise PatchError: the series does not apply; nothing was built.
+    :raise CommandError: the baseline does not build.
+    :raise FindingError: the baseline builds and the candidate does not.
+    :raise NotComparableError: they differ in more than their source, or are debug builds.
+    :raise HostError: this host cannot build; MissingPackagesError says what to install.
+    """
+    application = _applied(source, series)
+    builder = Builder.open(source, progress)
+    baseline = builder.build(source.commit, title=f"baseline (QEMU {source.version})")
+    if series is None or application is None:
+        return Arms(source, baseline, baseline)
+    try:
+        candidate = builder.build(application.commit, title=f"candidate ({series.title})")
+    except CommandError as err:
+        raise FindingError(
+            f"the series '{series.title}' does not build, though its base does: {err.message}",
+            remedy=err.remedy,
+            evidence=err.evidence,
+        ) from err
+    if not force:
+        require_comparable(baseline, candidate)
+    return Arms(source, baseline, candidate, series, differences(baseline, candidate))
+
+
+def build_each_patch(source: SourceTree, series: Series, *, progress: Progress) -> tuple[PatchBuild, ...]:
+    """Build the base and then every patch on top of those before it; go on after one that does not build.
+
+    :raise PatchError: the series does not apply; nothing was built.
+    :raise CommandError: the base does not build.
+    :raise HostError: this host cannot build.
+    """
+    application = _applied(source, series)
+    assert application is not None
+    builder = Builder.open(source, progress)
+    base = builder.build(source.commit, title=f"base (QEMU {source.version})")
+    results = [PatchBuild(0, f"base: {source.origin}", source.commit, base)]
+    for done in application.applied:
+        title = f"patch {done.patch.index}/{series.expected} ({done.patch.subject})"
+        try:
+            build, error = builder.build(done.commit, title=title), ""
+        except CommandError as err:
+            build, error = None, f"{err.message}\n{err.remedy}"
+        results.append(PatchBuild(done.patch.index, done.patch.subject, done.commit, build, error))
+    return tuple(results)
+
+
+def _applied(source: SourceTree, series: Series | None) -> Application | None:
+    """Apply a series to its base.
+
+    :raise PatchError: it does not apply.
+    """
+    if series is None:
+        return None
+    application = apply_series(source.repository, source.commit, series)
+    application.require_all()
+    return application

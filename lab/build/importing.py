@@ -1,0 +1,129 @@
+"""A tarball or a folder to a one-commit git tree, through ``git fast-import``.
+
+Nothing of the machine gets in: author, date, order and modes are fixed, so the commit id is a function of the
+content. The bytes of a file become the blob as they are: attributes and filters are a matter of ``git add``.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import InputError
+from lab.progress import Progress
+from lab.series.diff import is_unsafe_path
+from lab.series.repository import Repository
+
+_IDENTITY = "QEMU patch lab <lab@localhost> 946684800 +0000"
+_ABOUT_FILES = 38000
+"""How many files a QEMU source has; only the estimate of the time left depends on it."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a tree.
+
+    :param mode: as git has it: 100644, 100755 or 120000.
+    """
+
+    path: str
+    mode: str
+    content: bytes
+
+
+def members_of_tarball(tarball: Path) -> Iterator[Member]:
+    """Return the files of a tarball below its one top folder, in the order they are stored.
+
+    :raise InputError: it cannot be read.
+    """
+    try:
+        with tarfile.open(tarball, "r|*") as archive:
+            for info in archive:
+                path = info.name.removeprefix("./").partition("/")[2]
+                if info.issym():
+                    yield Member(path, "120000", os.fsencode(info.linkname))
+                elif info.isreg():
+                    content = archive.extractfile(info)
+                    assert content is not None
+                    yield Member(path, "100755" if info.mode & 0o100 else "100644", content.read())
+    except (tarfile.TarError, OSError, EOFError) as err:
+        raise InputError(f"{tarball} cannot be read as a tarball: {err}", remedy="fetch it again") from err
+
+
+def paths_of_folder(folder: Path) -> tuple[Path, ...]:
+    """Return the files of an unpacked source, sorted; build folders and version control are left out."""
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in (".git", ".pc") and not _is_build(Path(root) / name)]
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        found += [Path(root) / name for name in [*files, *links]]
+    return tuple(sorted(path for path in found if path.is_symlink() or path.is_file()))
+
+
+def _is_build(folder: Path) -> bool:
+    return (folder / "build.ninja").exists()
+
+
+def members_of_folder(folder: Path) -> Iterator[Member]:
+    """Return the files of an unpacked source.
+
+    :raise InputError: one cannot be read.
+    """
+    for path in paths_of_folder(folder):
+        name = path.relative_to(folder).as_posix()
+        try:
+            if path.is_symlink():
+                yield Member(name, "120000", os.fsencode(path.readlink()))
+            else:
+                mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+                yield Member(name, mode, path.read_bytes())
+        except OSError as err:
+            raise InputError(f"{path} cannot be read: {err.strerror}") from err
+
+
+def import_members(
+    repository: Repository, ref: str, members: Iterable[Member], *, title: str, progress: Progress
+) -> str:
+    """Store the files as one commit that ``ref`` names; return the commit.
+
+    :param ref: ``refs/lab/...``; it is only there once everything is stored.
+    :raise InputError: a member's path leaves the tree, or there is none.
+    :raise CommandError: git could not store them.
+    """
+    entries: list[bytes] = []
+    with progress.stage(f"storing {title} as a git tree", _ABOUT_FILES) as stage, repository.fast_import() as stream:
+        for number, member in enumerate(members, start=1):
+            if is_unsafe_path(member.path):
+                raise InputError(f"{title} has a file called '{member.path}', which leaves the tree")
+            stream.write(_blob(number, member.content))
+            entries.append(_entry(number, member))
+            if number % 500 == 0:
+                stage.update(number, max(number, _ABOUT_FILES), note=f"{number} files")
+        if not entries:
+            raise InputError(f"{title} holds no file")
+        stream.write(_commit(ref, title, sorted(entries, key=_path_of_entry)))
+    commit = repository.commit_id(ref)
+    assert commit is not None
+    return commit
+
+
+def _blob(mark: int, content: bytes) -> bytes:
+    return b"blob\nmark :%d\ndata %d\n%b\n" % (mark, len(content), content)
+
+
+def _entry(mark: int, member: Member) -> bytes:
+    escaped = member.path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return b'M %b :%d "%b"\n' % (member.mode.encode(), mark, escaped.encode(errors="surrogateescape"))
+
+
+def _commit(ref: str, title: str, entries: list[bytes]) -> bytes:
+    message = f"Import of {title}\n".encode(errors="replace")
+    head = f"commit {ref}\ncommitter {_IDENTITY}\ndata {len(message)}\n".encode()
+    return head + message + b"deleteall\n" + b"".join(entries) + b"\ndone\n"
+
+
+def _path_of_entry(entry: bytes) -> bytes:
+    return entry.partition(b'"')[2]

@@ -1,0 +1,150 @@
+"""``lab build``: baseline and candidate, or every patch, into the cache; and what the cache holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lab.build.arms import Arms, PatchBuild, build_arms, build_each_patch
+from lab.build.build import Build
+from lab.build.distribution import source_from_distribution
+from lab.build.entry import EntryInfo, list_entries, prune
+from lab.build.source import SourceTree, source_from_path
+from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.series import JSON, PARTIAL, RANGE, REVISION, load_series
+from lab.errors import ExitCode, InputError
+from lab.progress import Progress
+from lab.series.series import Series
+from lab.units import seconds_from_text, text_from_seconds
+
+_MIB = 1 << 20
+
+
+@click.command()
+@click.option(
+    "--tree", type=click.Path(path_type=Path), help="Clone, source or tarball; the distribution's if left out."
+)
+@click.option("--base", help="Commit of --tree; what the series names as base-commit, or HEAD.")
+@click.option("--series", "file", type=click.Path(path_type=Path), help="Patch series, as for lab series show.")
+@RANGE
+@REVISION
+@PARTIAL
+@click.option("--each-patch", is_flag=True, help="Build every patch of the series, on top of those before it.")
+@click.option("--force", is_flag=True, help="Accept two builds that differ in more than their source.")
+@click.option("--refresh", is_flag=True, help="Look for a newer source package of the distribution.")
+@click.option("--list", "list_", is_flag=True, help="Show what is in the cache.")
+@click.option("--prune", "prune_", metavar="AGE", help="Remove what was not used for so long, for example 720h.")
+@JSON
+def build(
+    tree: Path | None,
+    base: str | None,
+    file: Path | None,
+    range_: str | None,
+    revision: int | None,
+    partial: bool,
+    each_patch: bool,
+    force: bool,
+    refresh: bool,
+    list_: bool,
+    prune_: str | None,
+    as_json: bool,
+) -> int:
+    """Build QEMU without and with a series, with the same options; what was built before comes from the cache.
+
+    Without --tree the base is the distribution's source package. Exit code 1 where the series does not build.
+
+    \b
+    Example:
+      lab build --tree ~/src/qemu --base v10.0.0 --series my-series.mbox
+    """
+    if list_ or prune_ is not None:
+        _print_entries(
+            list_entries() if prune_ is None else prune(seconds_from_text(prune_)), prune_ is not None, as_json
+        )
+        return ExitCode.DONE
+    progress = progress_for()
+    found = None
+    if file is not None or range_ is not None:
+        found = load_series(file, tree=tree, range_=range_, revision=revision, partial=partial)
+    source = _source(tree, base or _base_of_range(range_), found, refresh=refresh, progress=progress)
+    if each_patch:
+        if found is None:
+            raise InputError("--each-patch needs a series", remedy="name one with --series or --range")
+        results = build_each_patch(source, found, progress=progress)
+        _print_each_patch(results, as_json)
+        return ExitCode.FINDING if any(result.build is None for result in results) else ExitCode.DONE
+    arms = build_arms(source, found, progress=progress, force=force)
+    if as_json:
+        print_json(arms.to_json())
+    else:
+        print_text(text_from_arms(arms))
+    return ExitCode.DONE
+
+
+def _base_of_range(range_: str | None) -> str | None:
+    return range_.partition("..")[0] if range_ else None
+
+
+def _source(
+    tree: Path | None, base: str | None, found: Series | None, *, refresh: bool, progress: Progress
+) -> SourceTree:
+    if tree is not None:
+        return source_from_path(tree, base, hint=found.base_commit if found else "", progress=progress)
+    if base is not None:
+        raise InputError("a --base needs the --tree that has it")
+    return source_from_distribution(progress=progress, refresh=refresh)
+
+
+def text_from_arms(arms: Arms) -> str:
+    """Return what was built, for people."""
+    lines = [f"base       {arms.source.origin} (QEMU {arms.source.version})", _line("baseline", arms.baseline)]
+    if arms.series is not None:
+        lines.append(_line("candidate", arms.candidate))
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in arms.warnings)])
+
+
+def _line(name: str, build_: Build) -> str:
+    how = "from the cache" if build_.cached else f"built in {text_from_seconds(build_.seconds)}, {build_.steps} steps"
+    return f"{name:<10} {build_.qemu} ({how})"
+
+
+def _print_each_patch(results: tuple[PatchBuild, ...], as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {
+                "index": result.index,
+                "subject": result.subject,
+                "commit": result.commit,
+                "error": result.error or None,
+                "build": result.build.to_json() if result.build else None,
+            }
+            for result in results
+        ]
+        print_json({"patches": rows})
+        return
+    for result in results:
+        built = _line(f"{result.index:>3}", result.build) if result.build else f"{result.index:>3} DOES NOT BUILD"
+        print_text(f"{built}\n     {result.subject}")
+        if result.error:
+            print_text(result.error)
+
+
+def _print_entries(entries: tuple[EntryInfo, ...], removed: bool, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {
+                "folder": str(entry.folder),
+                "size_bytes": entry.size_bytes,
+                "used_at": entry.used_at,
+                "build": entry.build.to_json() if entry.build else None,
+            }
+            for entry in entries
+        ]
+        print_json({"removed" if removed else "entries": rows})
+        return
+    for entry in entries:
+        what = f"QEMU {entry.build.version}  {entry.build.origin}" if entry.build else "damaged"
+        print_text(f"{entry.folder.name[:12]}  {entry.size_bytes / _MIB:6.0f} MiB  {what}")
+    total = sum(entry.size_bytes for entry in entries) / _MIB
+    print_text(f"{len(entries)} builds, {total:.0f} MiB{' removed' if removed else ''}")

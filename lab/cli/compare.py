@@ -1,0 +1,87 @@
+"""``lab compare`` and ``lab report``: judge stored results, and write the report of a results folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lab.analysis.compare import compare_results
+from lab.analysis.csv_file import CsvSettings, read_csv
+from lab.analysis.export import json_from_comparison
+from lab.analysis.question import DEFAULT_ALPHA, DEFAULT_EFFECT
+from lab.analysis.results import Results, read_results
+from lab.cli.output import print_json, print_text
+from lab.errors import InputError
+from lab.report.text import terminal_text
+from lab.report.write import report_text_for_terminal, write_report
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--metric", "metrics", multiple=True, help="CSV only: a metric that decides (default: all columns).")
+@click.option("--smallest-effect", help=f"CSV only: smallest change that matters (default {100 * DEFAULT_EFFECT:g}%).")
+@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), help="CSV only (default 0.05).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document for machines.")
+def compare(
+    path: Path, metrics: tuple[str, ...], smallest_effect: str | None, alpha: float | None, as_json: bool
+) -> int:
+    r"""Judge candidate against baseline: a table, a verdict per point, and one for the experiment.
+
+    PATH is a results folder, or a CSV file with one line per boot: the columns arm (baseline or candidate), block,
+    optional host, any factors, and metrics (iops, clat_p99_ns, ...). What decides, and which effect matters, was fixed
+    by the job file of a results folder before its first boot, so the options are for CSV files only.
+
+    Exit codes: 0 no regression, 1 a regression, 4 could not decide.
+
+    \b
+    Example:
+      lab compare results/virtio-scsi-iothreads --json
+    """
+    results = _read(path, metrics, smallest_effect, alpha)
+    comparison = compare_results(results)
+    if as_json:
+        print_json(json_from_comparison(comparison))
+    else:
+        print_text(terminal_text(comparison, (), path))
+    return int(comparison.exit_code)
+
+
+@click.command()
+@click.argument("results", type=click.Path(path_type=Path))
+def report(results: Path) -> int:
+    r"""Write the pictures, report.md and report.txt of a results folder, from its stored data only.
+
+    \b
+    Example:
+      lab report results/virtio-scsi-iothreads
+    """
+    paths = write_report(results)
+    print_text(report_text_for_terminal(paths))
+    return int(paths.comparison.exit_code)
+
+
+def _read(path: Path, metrics: tuple[str, ...], smallest_effect: str | None, alpha: float | None) -> Results:
+    if path.is_dir():
+        if metrics or smallest_effect is not None or alpha is not None:
+            raise InputError(
+                "--metric, --smallest-effect and --alpha were fixed by the job file before the first boot",
+                remedy="leave them out; they are for CSV files",
+            )
+        return read_results(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist", remedy="give a results folder or a CSV file")
+    effect = DEFAULT_EFFECT if smallest_effect is None else _effect_from_text(smallest_effect)
+    return read_csv(path, CsvSettings(metrics, effect, DEFAULT_ALPHA if alpha is None else alpha))
+
+
+def _effect_from_text(text: str) -> float:
+    """Return the fraction that ``2%``, ``2 %`` or ``0.02`` means."""
+    number = text.strip().removesuffix("%")
+    try:
+        effect = float(number) / (100 if number != text.strip() else 1)
+    except ValueError:
+        effect = 0.0
+    if not 0 < effect < 1:
+        raise InputError(f"'{text}' is not an effect between 0 and 100 %", remedy="write for example 2% or 0.02")
+    return effect

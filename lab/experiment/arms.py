@@ -1,0 +1,83 @@
+"""What the user named (tree, base, series) to the two builds that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lab.build.arms import Arms, build_arms
+from lab.build.distribution import source_from_distribution
+from lab.build.source import source_from_path
+from lab.errors import InputError
+from lab.progress import Progress
+from lab.series.read import read_series, series_from_range
+from lab.series.series import Series
+
+
+@dataclass(frozen=True)
+class ArmsRequest:
+    """What ``--tree``, ``--base``, ``--series``, ``--range`` and ``--revision`` say.
+
+    :param tree: a clone of QEMU, an unpacked source or a tarball; None for the distribution's source package.
+    :param base: the commit that the series applies to; None takes what the series names, else HEAD.
+    :param series: mbox, maildir, folder of patches or a single mail.
+    :param range: ``base..topic`` of the tree instead of a series.
+    :param revision: of the series; None takes the newest.
+    """
+
+    tree: Path | None = None
+    base: str | None = None
+    series: Path | None = None
+    range: str | None = None
+    revision: int | None = None
+
+    @property
+    def names_a_series(self) -> bool:
+        """Tell whether there is anything to compare with the base."""
+        return self.series is not None or self.range is not None
+
+    @property
+    def series_name(self) -> str:
+        """What the user called the series, for people."""
+        return self.range or (str(self.series) if self.series is not None else "")
+
+    def with_series(self, series: Path) -> ArmsRequest:
+        """Return the request with a series in it."""
+        return replace(self, series=series)
+
+
+def series_from_request(request: ArmsRequest) -> Series:
+    """Return the series that a request names.
+
+    :raise InputError: it cannot be read, is not complete, or the options contradict each other.
+    """
+    if request.range is not None:
+        if request.series is not None:
+            raise InputError("--series and --range name two series", remedy="name one of them")
+        if request.tree is None:
+            raise InputError(f"--range {request.range} needs a tree", remedy="add --tree DIR")
+        return series_from_range(request.tree, request.range)
+    if request.series is None:
+        raise InputError("no series is named", remedy="add --series FILE, or --tree DIR --range BASE..TOPIC")
+    return read_series(request.series, revision=request.revision)
+
+
+def arms_from_request(request: ArmsRequest, *, progress: Progress) -> Arms:
+    """Build both arms; a second call takes them from the cache.
+
+    :raise InputError: the tree, the base or the series is wrong, or the series does not apply.
+    :raise FindingError: the base builds, but the series does not.
+    :raise HostError: this host cannot fetch or build QEMU.
+    :raise NotComparableError: the two builds differ in more than their source.
+    """
+    series = series_from_request(request)
+    base = request.base
+    if base is None and request.range is not None:
+        base = request.range.split("..", 1)[0] or None
+    if request.tree is None:
+        if base is not None:
+            raise InputError(f"--base {base} needs a tree", remedy="add --tree DIR")
+        source = source_from_distribution(progress=progress)
+    else:
+        source = source_from_path(request.tree, base, hint=series.base_commit or "", progress=progress)
+    return build_arms(source, series, progress=progress)

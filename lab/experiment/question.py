@@ -1,0 +1,67 @@
+"""The exact question of an experiment as one TOML text: the job file verbatim, and what was chosen on the call."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import InputError
+from lab.experiment.job import LoadedJob
+
+_TABLE = "experiment"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is not in the job file but part of the question.
+
+    :param id: name of the results folder.
+    :param seed: the schedule is drawn from it.
+    :param series: what the user called the series, for people.
+    :param known_verdict: of a demonstration series, empty otherwise.
+    """
+
+    id: str
+    job: str
+    profile: str
+    seed: int
+    series: str
+    image: str
+    accelerator: str
+    known_verdict: str = ""
+
+
+def question_text(loaded: LoadedJob, choices: Choices) -> str:
+    """Return the text of experiment.toml: a table ``[experiment]`` after the job's own text.
+
+    :raise InputError: the job file has a table of that name itself.
+    """
+    if _TABLE in tomllib.loads(loaded.text):
+        raise InputError(f"{loaded.path}: the table [{_TABLE}] is the lab's own", remedy="remove it from the job file")
+    # A JSON string is a TOML basic string as long as nothing but ASCII is in it, which json.dumps ensures.
+    lines = [f"{name} = {json.dumps(value)}" for name, value in vars(choices).items()]
+    return "\n".join((loaded.text.rstrip("\n"), "", f"[{_TABLE}]", *lines, ""))
+
+
+def choices_from_text(text: str, where: str) -> Choices:
+    """Return the choices that a stored question was asked with.
+
+    :param where: names the file in errors.
+    :raise InputError: the text is not one of ours.
+    """
+    try:
+        table: dict[str, Any] = tomllib.loads(text)[_TABLE]
+        return Choices(**{**table, "seed": int(table["seed"])})
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as err:
+        raise InputError(f"{where} is not the question of an experiment: {err}") from err
+
+
+def same_question(one: str, other: str) -> bool:
+    """Tell whether two stored questions differ in nothing but the name of their folder and their seed."""
+    trees = [tomllib.loads(text) for text in (one, other)]
+    for tree in trees:
+        for free in ("id", "seed"):
+            tree.get(_TABLE, {}).pop(free, None)
+    return trees[0] == trees[1]

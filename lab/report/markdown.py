@@ -1,0 +1,125 @@
+"""A comparison to report.md, for a pull request. Foreign text is escaped: it can make neither markup nor links."""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lab.analysis.compare import Comparison, planned_runs
+from lab.progress import printable
+from lab.record import Arm, Cell, Outcome
+from lab.report.provenance import build_facts, host_facts, patch_subjects, series_title, started_with
+from lab.report.sentences import explanation, point_sentence, verdict_sentence
+from lab.report.tables import FULL_HEADER, Row, full_row, markdown_table
+from lab.report.text import all_warnings
+
+_LONGEST_COMMAND = 20_000
+
+
+def markdown_text(comparison: Comparison, pictures: Sequence[Path]) -> str:
+    """Return report.md.
+
+    :param pictures: files beside report.md.
+    """
+    return "\n\n".join(part for part in _parts(comparison, pictures) if part) + "\n"
+
+
+def _parts(comparison: Comparison, pictures: Sequence[Path]) -> Iterator[str]:
+    question = comparison.results.question
+    yield f"# {_escaped(question.title)}"
+    yield _escaped(question.question)
+    yield f"**{_escaped(verdict_sentence(comparison))}**"
+    yield _table(FULL_HEADER, [full_row(point) for point in comparison.judged])
+    yield _escaped(explanation(comparison))
+    yield _list(point_sentence(point) for point in comparison.judged)
+    yield from (f"![{picture.stem}]({picture.name})" for picture in pictures)
+    warnings = all_warnings(comparison)
+    if warnings:
+        yield "## Warnings"
+        yield _list(warnings)
+    shown = [point for point in comparison.points if not point.judged]
+    if shown:
+        yield "## Other metrics"
+        yield "Shown, but not part of the verdict; p is adjusted over the points of each metric by itself."
+        yield _table(FULL_HEADER, [full_row(point) for point in shown])
+    yield "## Runs"
+    yield _table(("cell", "planned", "ok", "failed"), list(_run_rows(comparison)))
+    yield from _builds(comparison)
+    yield "## Host"
+    yield _list(f"{name}: {value}" for name, value in host_facts(comparison.results))
+    yield from _command_lines(comparison)
+    yield "## How to make it again"
+    again = started_with(comparison.results)
+    if again:
+        yield "The whole experiment:"
+        yield _fenced(shlex.join(again))
+    yield "This report, from the stored data:"
+    yield _fenced(shlex.join(["lab", "report", comparison.results.path.name]))
+
+
+def _run_rows(comparison: Comparison) -> Iterator[Row]:
+    planned = Counter(run.cell for run in planned_runs(comparison.results))
+    ok = Counter(record.scheduled.cell for record in comparison.results.ok)
+    failed = Counter(record.scheduled.cell for record in comparison.results.records if record.outcome is not Outcome.OK)
+    for cell in _cells(comparison):
+        yield (cell.id, str(planned[cell]), str(ok[cell]), str(failed[cell]))
+
+
+def _cells(comparison: Comparison) -> Iterator[Cell]:
+    points = dict.fromkeys(point.point for point in comparison.judged)
+    return (Cell(arm, point) for point in points for arm in Arm)
+
+
+def _builds(comparison: Comparison) -> Iterator[str]:
+    yield "## Builds"
+    facts = {arm: dict(build_facts(comparison.results, arm)) for arm in Arm}
+    names = dict.fromkeys(name for arm in Arm for name in facts[arm])
+    yield _table(
+        ("", *(arm.value for arm in Arm)), [(name, *(facts[arm].get(name, "") for arm in Arm)) for name in names]
+    )
+    title = series_title(comparison.results)
+    if title:
+        yield f"Series: {_escaped(title)}"
+        yield _list(patch_subjects(comparison.results))
+
+
+def _command_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield what was started for the first good run of each cell, where it was kept."""
+    first = {record.scheduled.cell: record for record in reversed(comparison.results.ok)}
+    found = []
+    for cell in _cells(comparison):
+        record = first.get(cell)
+        if record is None:
+            continue
+        file = comparison.results.path / "runs" / record.id / "command-line.txt"
+        if file.is_file():
+            text = file.read_text(encoding="utf-8", errors="replace")[:_LONGEST_COMMAND]
+            found.append(f"<details><summary>{_escaped(record.id)}</summary>\n\n{_fenced(text)}\n\n</details>")
+    if found:
+        yield "## Command lines"
+        yield from found
+
+
+def _table(header: Row, rows: Sequence[Row]) -> str:
+    return markdown_table(header, [tuple(_escaped(cell) for cell in row) for row in rows]) if rows else ""
+
+
+def _list(texts: Iterable[str]) -> str:
+    return "\n".join(f"- {_escaped(text)}" for text in texts)
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    one_line = " ".join(printable(text).split())
+    return re.sub(r"([\\`*_\[\]~#])", r"\\\1", html.escape(one_line, quote=False)).replace("|", "&#124;")
+
+
+def _fenced(text: str) -> str:
+    """Return a code block whose fence is longer than any run of backticks inside."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{printable(text).strip()}\n{fence}"

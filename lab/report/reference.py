@@ -1,0 +1,100 @@
+"""results/reference/NAME.toml to published tables: numbers of other machines, drawn as ratios and labelled as such."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from lab.errors import InputError
+from lab.record import Level
+from lab.settings import project_dir
+from lab.units import metric_from_name
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """One table of a publication.
+
+    :param title: of the publication.
+    :param source: where it stands: an address or a citation.
+    :param caution: what a reader of the numbers must know.
+    :param name: of the table.
+    :param factor: what its rows vary, in the words of the publication.
+    :param rows: (level, value in the unit of the metric), in the published order.
+    """
+
+    title: str
+    author: str
+    source: str
+    caution: str
+    name: str
+    metric: str
+    factor: str
+    rows: tuple[tuple[Level, float], ...]
+
+    def ratios(self) -> tuple[tuple[Level, float], ...]:
+        """Return the rows relative to the first one."""
+        first = self.rows[0][1]
+        return tuple((level, value / first) for level, value in self.rows)
+
+
+class _Row(BaseModel):
+    level: bool | int | float | str
+    value: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    name: str
+    metric: str
+    factor: str
+    rows: tuple[_Row, ...] = Field(min_length=1)
+
+
+class _Publication(BaseModel):
+    title: str
+    author: str
+    source: str = Field(min_length=1)
+    caution: str = ""
+    tables: tuple[_Table, ...] = Field(min_length=1)
+
+
+def reference_dir() -> Path:
+    """Return the folder of the published tables."""
+    return project_dir() / "results" / "reference"
+
+
+def published_tables(path: Path) -> tuple[PublishedTable, ...]:
+    """Read the tables of one publication.
+
+    :raise InputError: the file cannot be read or says something else than a publication does.
+    """
+    try:
+        raw = _Publication.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as err:
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml")))
+        raise InputError(
+            f"the published table {path} cannot be read: {err.strerror}", remedy=f"there are: {known or 'none'}"
+        ) from err
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        raise InputError(f"{path}: {err}") from err
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where}: {first['msg']}") from err
+    return tuple(
+        PublishedTable(
+            title=raw.title,
+            author=raw.author,
+            source=raw.source,
+            caution=raw.caution,
+            name=table.name,
+            metric=metric_from_name(table.metric).name,
+            factor=table.factor,
+            rows=tuple((row.level, row.value) for row in table.rows),
+        )
+        for table in raw.tables
+    )

@@ -1,0 +1,96 @@
+"""A comparison to plain text: at most 72 columns for a mailing list, wider for a terminal."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lab.analysis.compare import Comparison
+from lab.analysis.family import PointComparison
+from lab.progress import printable
+from lab.report.provenance import host_line, source_line, started_with
+from lab.report.sentences import explanation, point_sentence, verdict_sentence
+from lab.report.tables import FULL_HEADER, SHORT_HEADER, Row, full_row, short_row, text_table
+from lab.units import Metric
+
+COLUMNS = 72
+
+
+def mail_text(comparison: Comparison) -> str:
+    """Return report.txt: no line over 72 columns, no trailer on anybody's behalf."""
+    results = comparison.results
+    parts = [_wrapped(results.question.title), _wrapped(verdict_sentence(comparison))]
+    for metric in _metrics(comparison):
+        points = [point for point in comparison.judged if point.metric is metric]
+        parts.append(f"{metric.title} ({metric.better.value} is better)\n\n{narrow_table(points)}")
+    parts.append(_bullets(point_sentence(point) for point in comparison.judged))
+    warnings = all_warnings(comparison)
+    if warnings:
+        parts.append("Warnings\n\n" + _bullets(warnings))
+    parts.append(_wrapped(explanation(comparison)))
+    parts.append("\n".join([_wrapped(f"Host: {host_line(results)}"), _wrapped(f"Source: {source_line(results)}")]))
+    again = started_with(results)
+    if again:
+        parts.append(f"To reproduce:\n\n{_command(again)}")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def terminal_text(comparison: Comparison, pictures: Sequence[Path], page: Path) -> str:
+    """Return what `lab run` prints at its end: table, verdicts, warnings, and where the pictures are."""
+    parts = [printable(comparison.results.question.title)]
+    parts.append(text_table(FULL_HEADER, [full_row(point) for point in comparison.judged]))
+    parts.append("\n".join(point_sentence(point) for point in comparison.judged))
+    warnings = all_warnings(comparison)
+    if warnings:
+        parts.append("\n".join(["warnings:", *(f"- {text}" for text in warnings)]))
+    if pictures:
+        parts.append("\n".join(["pictures:", *(f"  {path}" for path in pictures), f"report: {page}"]))
+    parts.append(verdict_sentence(comparison))
+    return printable("\n\n".join(part for part in parts if part))
+
+
+def all_warnings(comparison: Comparison) -> tuple[str, ...]:
+    """Return the warnings of the experiment, then those of the points that decide; the same text once."""
+    texts = {caveat.text: None for caveat in comparison.caveats}
+    where: dict[str, list[str]] = {}
+    for point in comparison.judged:
+        for caveat in point.caveats:
+            where.setdefault(caveat.text, []).append(point.point.id)
+    return (*texts, *(f"{text} [{', '.join(dict.fromkeys(points))}]" for text, points in where.items()))
+
+
+def narrow_table(points: Sequence[PointComparison]) -> str:
+    """Return the table of one metric in 72 columns; where it does not fit, the point stands on a line of its own."""
+    rows: list[Row] = [short_row(point) for point in points]
+    table = text_table(SHORT_HEADER, rows)
+    if max(map(len, table.splitlines())) <= COLUMNS:
+        return printable(table)
+    lines = text_table(SHORT_HEADER[1:], [row[1:] for row in rows]).splitlines()
+    stacked = [*lines[:2]]
+    for row, line in zip(rows, lines[2:], strict=True):
+        stacked += [textwrap.shorten(row[0], COLUMNS, placeholder="..."), line]
+    return printable("\n".join(stacked))
+
+
+def _command(argv: Sequence[str]) -> str:
+    """Return a command over several lines, to be pasted into a shell; a line is only too long if one word is."""
+    lines = [""]
+    for word in (shlex.quote(printable(word)) for word in argv):
+        if lines[-1] and len(lines[-1]) + len(word) + 1 > COLUMNS - 6:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return " \\\n".join(f"    {line}" for line in lines)
+
+
+def _metrics(comparison: Comparison) -> tuple[Metric, ...]:
+    return tuple(dict.fromkeys(point.metric for point in comparison.judged))
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(printable(text), COLUMNS)
+
+
+def _bullets(texts: Iterable[str]) -> str:
+    return "\n".join(textwrap.fill(printable(f"- {text}"), COLUMNS, subsequent_indent="  ") for text in texts)

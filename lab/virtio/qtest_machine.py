@@ -1,0 +1,225 @@
+"""A specification to a QEMU that runs no guest: its devices are ours to drive over qtest.
+
+QEMU's qtest accelerator leaves the vCPU idle and yet honours ioeventfd, so IOThreads really serve the virtqueues. A
+binary without that accelerator (a distribution's) runs the same under TCG with a firmware of three instructions that
+halts. ``-accel help`` never lists qtest, so the only way to find out is to start it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+
+from lab.errors import BootError, DeadlineError, MonitorError
+from lab.machine.monitor import Monitor
+from lab.machine.process import QemuProcess
+from lab.virtio.guest_memory import GuestMemory
+from lab.virtio.hold_server import HoldServer
+from lab.virtio.qtest_client import QtestClient
+from lab.virtio.virtio_pci import find_virtio_device
+from lab.virtio.virtio_scsi import Lun
+from lab.virtio.virtio_scsi_driver import VirtioScsi
+
+CONTROLLER_ID = "scsi0"
+_NO_SUCH_ACCELERATOR = "invalid accelerator"
+_START_S = 20.0
+
+_FIRMWARE_BYTES = 65536
+_RESET_VECTOR = 0xFFF0
+_HALT = bytes((0xFA, 0xF4, 0xEB, 0xFD))
+"""cli; hlt; and back to hlt should anything wake the CPU."""
+
+
+class Accelerator(StrEnum):
+    """What runs the vCPU that nobody uses."""
+
+    QTEST = "qtest"
+    TCG = "tcg"
+
+
+@dataclass(frozen=True)
+class LogicalUnit:
+    """A disk behind the controller, on the hold server's export of the same name.
+
+    :param name: of the export and the block node; the device is called ``disk-NAME``.
+    """
+
+    name: str
+    lun: Lun
+
+    @property
+    def device_id(self) -> str:
+        """The id for ``device_del``."""
+        return f"disk-{self.name}"
+
+    def device_json(self) -> dict[str, object]:
+        """Return the device as ``-device`` and ``device_add`` take it."""
+        return {
+            "driver": "scsi-hd",
+            "id": self.device_id,
+            "bus": f"{CONTROLLER_ID}.0",
+            "drive": self.name,
+            "scsi-id": self.lun.target,
+            "lun": self.lun.lun,
+        }
+
+
+@dataclass(frozen=True)
+class QtestSpec:
+    """One virtio-scsi controller and its disks.
+
+    :param iothreads: ids of the IOThreads to make.
+    :param controller: further properties of the controller: ``iothread`` or ``iothread-vq-mapping``.
+    :param trace: patterns of trace events that go to ``trace.log``.
+    """
+
+    qemu: Path
+    units: tuple[LogicalUnit, ...]
+    num_queues: int = 4
+    iothreads: tuple[str, ...] = ()
+    controller: Mapping[str, object] = field(default_factory=dict)
+    trace: tuple[str, ...] = ()
+    memory_mib: int = 16
+    accelerator: Accelerator = Accelerator.QTEST
+
+
+@dataclass(frozen=True)
+class InheritedFiles:
+    """File descriptors, and paths, that a QEMU of a spec is started with."""
+
+    memory: int
+    qtest: int
+    monitor: int
+    firmware: Path
+    disk_socket: Path
+    trace_log: Path
+
+
+def write_halting_firmware(path: Path) -> None:
+    """Write a firmware image that stops the CPU at its first instruction, for machines that run no guest."""
+    image = bytearray(_FIRMWARE_BYTES)
+    image[_RESET_VECTOR : _RESET_VECTOR + len(_HALT)] = _HALT
+    path.write_bytes(image)
+
+
+def argv_from_spec(spec: QtestSpec, files: InheritedFiles) -> tuple[str, ...]:
+    """Return the command. All devices are in JSON, because QEMU makes those of ``key=value`` form first."""
+    memory = f"memory-backend-file,id=ram,size={spec.memory_mib}M,mem-path=/proc/self/fd/{files.memory},share=on"
+    argv = [str(spec.qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
+    argv += ["-msg", "timestamp=on", "-accel", spec.accelerator, "-machine", "pc,memory-backend=ram"]
+    argv += ["-m", f"{spec.memory_mib}M", "-object", memory, "-bios", str(files.firmware)]
+    argv += ["-chardev", f"socket,id=qtest,fd={files.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "/dev/null"]
+    argv += ["-chardev", f"socket,id=qmp,fd={files.monitor}", "-mon", "chardev=qmp,mode=control"]
+    if spec.trace:
+        argv += ["-D", str(files.trace_log), *(word for event in spec.trace for word in ("-trace", event))]
+    for name in spec.iothreads:
+        argv += ["-object", json.dumps({"qom-type": "iothread", "id": name})]
+    server = {"type": "unix", "path": str(files.disk_socket)}
+    for unit in spec.units:
+        node = {"driver": "nbd", "node-name": unit.name, "server": server, "export": unit.name}
+        argv += ["-blockdev", json.dumps(node)]
+    controller = {
+        "driver": "virtio-scsi-pci",
+        "id": CONTROLLER_ID,
+        "disable-legacy": "on",
+        "num_queues": spec.num_queues,
+        **spec.controller,
+    }
+    for device in (controller, *(unit.device_json() for unit in spec.units)):
+        argv += ["-device", json.dumps(device)]
+    return tuple(argv)
+
+
+class QtestMachine:
+    """A running QEMU, the disk behind it and the driver in front of it; a context manager that leaves nothing behind.
+
+    Start it from the thread that uses it: QEMU dies with that thread (lab.machine.process).
+
+    :param folder: gets the logs; exists, and its path is short enough for a Unix socket (107 bytes).
+    :raise BootError: QEMU did not start.
+    :raise StageError: it started, and its controller cannot be driven.
+    """
+
+    def __init__(self, spec: QtestSpec, folder: Path) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.trace_log = folder / "trace.log"
+        self._stack = ExitStack()
+        try:
+            self.memory = GuestMemory(spec.memory_mib)
+            self._stack.callback(self.memory.close)
+            self.disk = self._stack.enter_context(HoldServer(folder / "nbd"))
+            self.process, self.monitor, self.qtest = self._start()
+            self.driver = VirtioScsi(find_virtio_device(self.qtest), self.memory)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def kill(self) -> None:
+        """End QEMU at once; a QEMU that hangs cannot be asked."""
+        self._stack.close()
+
+    def __enter__(self) -> QtestMachine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _start(self) -> tuple[QemuProcess, Monitor, QtestClient]:
+        firmware = self.folder / "halt.bin"
+        write_halting_firmware(firmware)
+        our_qtest, qemu_qtest = socket.socketpair()
+        our_monitor, qemu_monitor = socket.socketpair()
+        with qemu_qtest, qemu_monitor:
+            files = InheritedFiles(
+                memory=self.memory.fd,
+                qtest=qemu_qtest.fileno(),
+                monitor=qemu_monitor.fileno(),
+                firmware=firmware,
+                disk_socket=self.disk.socket_path,
+                trace_log=self.trace_log,
+            )
+            process = QemuProcess(
+                argv_from_spec(self.spec, files),
+                log=self.folder / "qemu.log",
+                pass_fds=(files.memory, files.qtest, files.monitor),
+            )
+        self._stack.callback(_kill, process)
+        qtest = QtestClient(our_qtest)
+        self._stack.callback(qtest.close)
+        try:
+            monitor = Monitor(our_monitor, log=self.folder / "qmp.log", timeout_s=_START_S)
+        except (MonitorError, DeadlineError) as err:
+            raise process.failure("starting QEMU for qtest") from err
+        self._stack.callback(monitor.close)
+        return process, monitor, qtest
+
+
+def start_machine(spec: QtestSpec, folder: Path) -> QtestMachine:
+    """Start a machine with the qtest accelerator, or with TCG where the binary has none.
+
+    :raise BootError: QEMU did not start with either.
+    :raise StageError: it started, and its controller cannot be driven.
+    """
+    try:
+        return QtestMachine(spec, folder)
+    except BootError as err:
+        if _NO_SUCH_ACCELERATOR not in err.message or spec.accelerator is not Accelerator.QTEST:
+            raise
+    return QtestMachine(replace(spec, accelerator=Accelerator.TCG), folder)
+
+
+def _kill(process: QemuProcess) -> None:
+    if process.exit_code() is None:
+        os.kill(process.pid, signal.SIGKILL)
+    process.stop()

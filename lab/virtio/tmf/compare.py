@@ -1,0 +1,90 @@
+"""Results of two binaries to what the second one changes, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.virtio.tmf.judge import Verdict, answer_of, function_text
+from lab.virtio.tmf.matrix import TmfResult
+from lab.virtio.virtio_scsi import tmf_text
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that the candidate changes.
+
+    :param sentence: with the candidate as its subject.
+    :param cases: ids of the cases that show it.
+    :param better: False where the candidate fails what the baseline passes, None where it is neither.
+    """
+
+    sentence: str
+    cases: tuple[str, ...]
+    better: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the change for scripts."""
+        return {"sentence": self.sentence, "better": self.better, "cases": list(self.cases)}
+
+
+def changes(baseline: Sequence[TmfResult], candidate: Sequence[TmfResult]) -> tuple[Change, ...]:
+    """Return what the candidate changes, what it breaks first."""
+    before = {result.case: result for result in baseline}
+    groups: dict[tuple[str, bool | None], list[TmfResult]] = {}
+    for after in candidate:
+        if after.case in before:
+            change = _change(before[after.case], after)
+            if change is not None:
+                groups.setdefault(change, []).append(after)
+    found = [_from_group(what, better, group) for (what, better), group in groups.items()]
+    found += _mapping_changes(baseline, candidate)
+    return tuple(sorted(found, key=lambda change: (change.better is not False, change.better is None)))
+
+
+def text_from_changes(found: Sequence[Change]) -> str:
+    """Return the changes as lines."""
+    if not found:
+        return "The candidate answers every case as the baseline does."
+    return "\n".join(f"The candidate {change.sentence}" for change in found)
+
+
+def _change(before: TmfResult, after: TmfResult) -> tuple[str, bool | None] | None:
+    """Return what a case shows and whether that is better; None where nothing changed."""
+    name = tmf_text(after.case.subtype)
+    old, new = before.judgement, after.judgement
+    if Verdict.UNDECIDED in (old.verdict, new.verdict):
+        return f"could not be compared for {name}", None
+    answers = answer_of(before.seen.function), answer_of(after.seen.function)
+    passes = new.verdict is Verdict.PASSED
+    if answers[0] is None and answers[1] is not None:
+        return f"makes {name} answer" + ("" if passes else f", though not as it should: {new.reasons[0]}"), passes
+    if answers[0] is not None and answers[1] is None:
+        return f"keeps {name} from answering", False
+    if old.verdict is not new.verdict:
+        reason = (old.reasons or new.reasons)[0]
+        return (f"repairs {name}: {reason}", True) if passes else (f"breaks {name}: {reason}", False)
+    if answers[0] != answers[1]:
+        return f"answers {name} {function_text(answers[1])} instead of {function_text(answers[0])}", None
+    return None
+
+
+def _from_group(what: str, better: bool | None, group: Sequence[TmfResult]) -> Change:
+    situations = ", ".join(dict.fromkeys(_situation(result) for result in group))
+    mappings = ", ".join(dict.fromkeys(result.case.mapping for result in group))
+    noun = "case" if len(group) == 1 else "cases"
+    sentence = f"{what} ({len(group)} {noun}: {situations}; mappings {mappings})"
+    return Change(sentence, tuple(result.case.id for result in group), better)
+
+
+def _situation(result: TmfResult) -> str:
+    case = result.case
+    return f"tag {case.tag_state}" if case.lun_state == "present" else f"LUN {case.lun_state}"
+
+
+def _mapping_changes(baseline: Sequence[TmfResult], candidate: Sequence[TmfResult]) -> list[Change]:
+    old, new = ({result.case.mapping for result in results} for results in (baseline, candidate))
+    found = [Change(f"takes the mapping '{name}', which the baseline does not", (), None) for name in sorted(new - old)]
+    gone = (f"does not take the mapping '{name}', which the baseline does" for name in sorted(old - new))
+    return found + [Change(sentence, (), None) for sentence in gone]

@@ -1,0 +1,146 @@
+"""What was allowed and what happened, to a verdict with its reasons.
+
+Conservation is part of it: every command ends exactly once, the function is answered exactly once, and what a function
+ends has ended when the function is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.virtio.tmf.oracle import CommandExpectation, Expectation
+from lab.virtio.tmf.perform import Ending, Observation
+from lab.virtio.tmf.plan import Plan, PlannedCommand
+from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall
+from lab.virtio.virtio_scsi import Lun, Response, response_text
+
+_SUCCESS = (Response.OK, Response.FUNCTION_SUCCEEDED)
+_RESET_SENSE = "UNIT_ATTENTION 29/"
+
+
+class Verdict(StrEnum):
+    """What came out of a case."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict.
+
+    :param reasons: why it failed or is undecided, most important first.
+    :param notes: what strays from the specification without being counted as a failure.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def judge(
+    plan: Plan, expected: Expectation, seen: Observation, *, served_by: Sequence[str], moved_by: str | None = None
+) -> Judgement:
+    """Judge one case.
+
+    :param served_by: the thread that should serve each command virtqueue.
+    :param moved_by: what made a machine that seemed to hang go on (lab.virtio.tmf.watchdog.nudged).
+    """
+    if moved_by == NEW_CONNECTION:
+        return Judgement(Verdict.UNDECIDED, ("the disk's NBD client overlooked a reply (a known fault of QEMU's)",))
+    if seen.stall is Stall.TOO_SLOW:
+        return Judgement(Verdict.UNDECIDED, (f"waited for {seen.waiting_for}: {seen.stall}",))
+    reasons = tuple(_faults(plan, expected, seen, served_by, moved_by))
+    answer = answer_of(seen.function)
+    notes = tuple(reason for value, reason in expected.tolerated if value == answer)
+    return Judgement(Verdict.FAILED if reasons else Verdict.PASSED, reasons, notes)
+
+
+def answer_of(function: Ending | None) -> int | None:
+    """Return the response byte of a function, or None where it was not sent or never answered."""
+    return function.answer[0] if function is not None and function.ended else None
+
+
+def function_text(answer: int | None) -> str:
+    """Return the name of a function's response; 0 is FUNCTION_COMPLETE there (VIRTIO 1.2, section 5.6.6.2)."""
+    if answer is None:
+        return "never answered"
+    return "FUNCTION_COMPLETE" if answer == Response.OK else response_text(answer)
+
+
+def _faults(
+    plan: Plan, expected: Expectation, seen: Observation, served_by: Sequence[str], moved_by: str | None
+) -> Iterator[str]:
+    yield from _function_faults("the function", seen.function, expected)
+    if plan.aborted_before and seen.function is not None:
+        yield from _earlier_faults(seen.earlier)
+    for command, allowed, ending in zip(plan.held, expected.commands, seen.commands, strict=True):
+        yield from _command_faults(command, allowed, ending, seen, served_by)
+    if seen.strays:
+        yield f"{seen.strays} chains came back that the device did not have: something ended twice"
+    if expected.resets is not None:
+        yield from _aftermath_faults(expected.resets, seen.after)
+    if seen.unplug_refused:
+        yield f"device_del: {seen.unplug_refused}"
+    if seen.stall is not None:
+        yield f"waited for {seen.waiting_for}: {seen.stall}" + (f"; {moved_by} moved it" if moved_by else "")
+
+
+def _function_faults(what: str, function: Ending | None, expected: Expectation) -> Iterator[str]:
+    if function is None:
+        return  # it was never sent; the stall says why
+    answer = answer_of(function)
+    allowed = expected.answers | {value for value, _ in expected.tolerated}
+    if answer is None:
+        yield f"{what} was never answered"
+    elif answer not in allowed:
+        names = " or ".join(function_text(value) for value in sorted(expected.answers))
+        yield f"{what} was answered {function_text(answer)} instead of {names}"
+
+
+def _earlier_faults(earlier: Ending | None) -> Iterator[str]:
+    answer = answer_of(earlier)
+    if answer is None:
+        yield "the earlier ABORT_TASK was never answered"
+    elif answer != Response.OK:
+        yield f"the earlier ABORT_TASK was answered {function_text(answer)} instead of FUNCTION_COMPLETE"
+
+
+def _command_faults(
+    command: PlannedCommand,
+    allowed: CommandExpectation,
+    ending: Ending,
+    seen: Observation,
+    served_by: Sequence[str],
+) -> Iterator[str]:
+    name = f"the command on LUN {command.unit.lun}, queue {command.queue}"
+    if not ending.ended:
+        yield f"{name} never ended"
+        return
+    end = str(ending.response)
+    if end not in allowed.ends:
+        yield f"{name} ended {end} instead of {' or '.join(sorted(allowed.ends))}"
+    if not ending.data_ok:
+        yield f"{name} ended OK with the wrong data"
+    if allowed.before_answer and _answered_with_success_before(seen.function, ending):
+        yield f"{name} ended after the function that ends it had been answered"
+    wrong = [thread for thread in ending.served_by if thread != served_by[command.queue]]
+    if wrong:
+        yield f"{name} was served by {', '.join(wrong)}; the mapping says {served_by[command.queue]}"
+
+
+def _answered_with_success_before(function: Ending | None, command: Ending) -> bool:
+    if function is None or answer_of(function) not in _SUCCESS:
+        return False
+    return function.pass_number < command.pass_number
+
+
+def _aftermath_faults(resets: frozenset[Lun], after: dict[Lun, str]) -> Iterator[str]:
+    for lun, said in after.items():
+        if lun in resets and _RESET_SENSE not in said:
+            yield f"LUN {lun} does not report its reset: it said {said}"
+        elif lun not in resets and said != "OK":
+            yield f"LUN {lun} was not reset and said {said}"

@@ -1,0 +1,174 @@
+"""Cases to results: each on a QEMU of its own, several at a time, each under a watchdog.
+
+A case takes about a tenth of a second of CPU time and mostly waits, so there are more machines than CPUs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.command import text_from_argv
+from lab.errors import LabError
+from lab.progress import Progress
+from lab.virtio.qtest_machine import QtestMachine, QtestSpec, start_machine
+from lab.virtio.tmf.case import NUM_QUEUES, TmfCase
+from lab.virtio.tmf.controller import controller_mapping
+from lab.virtio.tmf.judge import Judgement, Verdict, judge
+from lab.virtio.tmf.oracle import Expectation, expectation
+from lab.virtio.tmf.perform import Observation, Performance
+from lab.virtio.tmf.plan import UNITS, Plan, plan_from_case
+from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall, nudged, save_backtrace, save_facts
+from lab.virtio.tmf.witness import EVENTS
+
+_ATTEMPTS = 3
+"""A case that could not be decided is performed again, on another machine."""
+
+
+@dataclass(frozen=True)
+class TmfResult:
+    """What came out of a case.
+
+    :param evidence: folder with logs, trace and what the watchdog found; None for a case that passed.
+    :param attempts: machines it took; more than one where the first could not be judged.
+    """
+
+    case: TmfCase
+    plan: Plan
+    expected: Expectation
+    seen: Observation
+    judgement: Judgement
+    evidence: Path | None
+    seconds: float
+    attempts: int
+
+
+class Backtraces:
+    """Which hangs have a backtrace already: one for each function and mapping is enough, and each takes seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: set[tuple[int, str]] = set()
+
+    def wanted(self, case: TmfCase) -> bool:
+        """Tell whether this hang should get one, and remember that it does."""
+        key = (case.subtype, case.mapping)
+        with self._lock:
+            fresh = key not in self._taken
+            self._taken.add(key)
+            return fresh
+
+
+def run_matrix(
+    qemu: Path, cases: Sequence[TmfCase], *, evidence: Path, progress: Progress, title: str, workers: int | None = None
+) -> tuple[TmfResult, ...]:
+    """Perform every case, in any order; results are in the order of the cases.
+
+    :param evidence: folder that gets a folder for each case that did not pass; made only then.
+    :param workers: machines at a time; by default three for each CPU.
+    :raise LabError: QEMU does not start at all.
+    """
+    backtraces = Backtraces()
+    count = workers or min(3 * (os.cpu_count() or 1), 24)
+    results: dict[TmfCase, TmfResult] = {}
+    failed = 0
+    with progress.stage(title, len(cases)) as stage, ThreadPoolExecutor(count, thread_name_prefix="tmf") as pool:
+        futures = [pool.submit(run_case, qemu, case, evidence, backtraces) for case in cases]
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                results[result.case] = result
+                failed += result.judgement.verdict is Verdict.FAILED
+                stage.update(len(results), note=f"{failed} failed" if failed else "")
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return tuple(results[case] for case in cases)
+
+
+def run_case(qemu: Path, case: TmfCase, evidence: Path, backtraces: Backtraces) -> TmfResult:
+    """Perform one case on a QEMU of its own, again where it could not be judged.
+
+    :raise LabError: QEMU does not start.
+    """
+    start = time.monotonic()
+    for attempt in range(1, _ATTEMPTS + 1):
+        result = _attempt(qemu, case, evidence, backtraces, attempt)
+        if result.judgement.verdict is not Verdict.UNDECIDED:
+            break
+    return _timed(result, time.monotonic() - start)
+
+
+def verdict_of(results: Iterable[TmfResult]) -> Verdict:
+    """Return the verdict of a whole matrix: failed, else undecided, else passed."""
+    verdicts = {result.judgement.verdict for result in results}
+    return next((v for v in (Verdict.FAILED, Verdict.UNDECIDED) if v in verdicts), Verdict.PASSED)
+
+
+def _timed(result: TmfResult, seconds: float) -> TmfResult:
+    return TmfResult(**{**vars(result), "seconds": seconds})
+
+
+def _attempt(qemu: Path, case: TmfCase, evidence: Path, backtraces: Backtraces, attempt: int) -> TmfResult:
+    plan = plan_from_case(case)
+    expected = expectation(case, plan)
+    mapping = controller_mapping(case.mapping, NUM_QUEUES)
+    spec = QtestSpec(qemu, UNITS, NUM_QUEUES, iothreads=mapping.iothreads, controller=mapping.properties, trace=EVENTS)
+    folder = Path(tempfile.mkdtemp(prefix="lab-tmf-"))
+    try:
+        with start_machine(spec, folder) as machine:
+            command_line = text_from_argv(machine.process.argv)
+            performance = Performance(machine, case, plan)
+            seen = performance.observation
+            try:
+                performance.run()
+            except LabError as err:
+                judgement = Judgement(Verdict.UNDECIDED, (f"the case could not be set up: {err.message}",))
+            else:
+                moved_by = _investigate(machine, performance, seen.stall, wanted=backtraces, case=case)
+                judgement = judge(plan, expected, seen, served_by=mapping.served_by, moved_by=moved_by)
+        kept = None
+        if judgement.verdict is not Verdict.PASSED:
+            kept = _keep(folder, evidence / case.id, case, judgement, command_line)
+        return TmfResult(case, plan, expected, seen, judgement, kept, 0.0, attempt)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _investigate(
+    machine: QtestMachine, performance: Performance, stall: Stall | None, *, wanted: Backtraces, case: TmfCase
+) -> str | None:
+    """Collect evidence of a hang; return what moved the machine after all."""
+    if stall is None:
+        return None
+    save_facts(machine, stall, NUM_QUEUES)
+    if stall is Stall.EXITED:
+        return None
+    moved_by = nudged(machine, performance.everything_ended)
+    if moved_by != NEW_CONNECTION and wanted.wanted(case):
+        save_backtrace(machine)
+    return moved_by
+
+
+def _keep(folder: Path, target: Path, case: TmfCase, judgement: Judgement, command_line: str) -> Path:
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for file in _logs(folder):
+        shutil.copyfile(file, target / file.name)
+    (target / "command-line.txt").write_text(command_line + "\n", encoding="utf-8")
+    story = {"case": case.id, "verdict": judgement.verdict, "reasons": judgement.reasons}
+    (target / "case.json").write_text(json.dumps(story, indent=2) + "\n", encoding="utf-8")
+    return target
+
+
+def _logs(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and file.suffix in (".log", ".txt", ".json"):
+            yield file

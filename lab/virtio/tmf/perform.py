@@ -1,0 +1,321 @@
+"""A machine and a plan to what happened: holds commands in flight, sends the function, lets go, and watches.
+
+Nothing is judged here. Times are real; the order of events is by passes over the rings (see virtio_scsi_driver).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lab.deadline import Deadline
+from lab.errors import DeadlineError, LabError, StageError
+from lab.machine.threads import thread_map
+from lab.virtio.hold_server import block_pattern
+from lab.virtio.qtest_machine import QtestMachine
+from lab.virtio.scsi import read_10, test_unit_ready
+from lab.virtio.tmf.case import TmfCase
+from lab.virtio.tmf.oracle import selects, waits_for_commands
+from lab.virtio.tmf.plan import ADDRESSED, UNITS, Plan, PlannedCommand, Unplug
+from lab.virtio.tmf.watchdog import Stall, wait_or_stall
+from lab.virtio.tmf.witness import Trace
+from lab.virtio.virtio_scsi import CommandResponse, Lun, Tmf, command_response
+from lab.virtio.virtio_scsi_driver import Completion, Request
+
+_PATIENCE_S = 1.2
+_LIMIT_S = 15.0
+_TAKEN_S = 1.0
+_STEP_S = 0.03
+_EARLY_S = 0.01
+"""Time for a function to be answered although what it waits for has not ended."""
+_UNPLUG_S = 0.05
+"""Time for device_del to arrive; it leaves no trace of its own when there is nothing to cancel."""
+_SETTLE_S = 0.01
+_MAX_ATTENTIONS = 4
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How something ended.
+
+    :param ended: the device returned it.
+    :param pass_number: over the rings, in which that was seen; 0 where it never ended.
+    :param answer: the bytes that the device wrote.
+    :param data_ok: a READ that ended OK brought the right data.
+    :param served_by: names of the threads that took it, from the trace; empty where there is no trace.
+    """
+
+    ended: bool
+    pass_number: int
+    answer: bytes
+    data_ok: bool
+    served_by: tuple[str, ...]
+
+    @property
+    def response(self) -> CommandResponse | None:
+        """The response of a command that ended."""
+        return command_response(self.answer) if self.ended else None
+
+
+@dataclass
+class Observation:
+    """What happened in a case, as far as it got.
+
+    :param commands: in the order of ``plan.held``.
+    :param function: the function itself; ``earlier`` the ABORT_TASK before it, where there was one.
+    :param strays: chains that the device returned and did not have: something ended twice.
+    :param stall: why something did not end.
+    :param waiting_for: what was waited for then.
+    :param after: what the next command to each LUN said.
+    :param unplug_refused: what QEMU said to device_del.
+    """
+
+    commands: tuple[Ending, ...] = ()
+    function: Ending | None = None
+    earlier: Ending | None = None
+    strays: int = 0
+    stall: Stall | None = None
+    waiting_for: str = ""
+    after: dict[Lun, str] = field(default_factory=dict)
+    unplug_refused: str = ""
+
+
+class Performance:
+    """One case on one machine. The observation is complete after :meth:`run`, or as far as it got.
+
+    :param machine: fresh; its driver is not started.
+    """
+
+    def __init__(self, machine: QtestMachine, case: TmfCase, plan: Plan) -> None:
+        self._machine = machine
+        self._driver = machine.driver
+        self._case = case
+        self._plan = plan
+        self._trace = Trace(machine.trace_log)
+        self._completions: dict[Request, Completion] = {}
+        self._threads: dict[int, str] = {}
+        self._held: list[Request] = []
+        self._function: Request | None = None
+        self._earlier: Request | None = None
+        self._unplug: _Background | None = None
+        self.observation = Observation()
+
+    def run(self) -> None:
+        """Perform the case.
+
+        :raise LabError: it could not even be set up.
+        """
+        self._prepare()
+        if self._wait("the commands to reach the disk", self._all_held):
+            self._send()
+            self._let_go()
+            if self._wait("everything to end", self.everything_ended):
+                self._settle()
+                self._look_after()
+        self._conclude()
+
+    def everything_ended(self) -> bool:
+        """Tell whether the device has returned all that it was given, and QMP has answered."""
+        self._look()
+        return not self._driver.in_device and (self._unplug is None or self._unplug.finished)
+
+    def _prepare(self) -> None:
+        threads = thread_map(self._machine.process.pid, self._machine.monitor)
+        self._threads = dict(threads.names) | {threads.pid: "main loop"}
+        self._driver.start()
+        for unit in UNITS:
+            self._until_good(unit.lun)
+        for command in self._plan.finished:
+            self._driver.run(command.queue, command.unit.lun, read_10(command.lba), tag=command.tag)
+        self._trace.forget()
+        self._machine.disk.hold()
+        self._held = [self._submit(command) for command in self._plan.held]
+
+    def _until_good(self, lun: Lun) -> None:
+        for _ in range(_MAX_ATTENTIONS):
+            if str(self._driver.run(self._case.queue, lun, test_unit_ready(), tag=1)) == "OK":
+                return
+        raise StageError(f"LUN {lun} is not ready after {_MAX_ATTENTIONS} times TEST UNIT READY")
+
+    def _submit(self, command: PlannedCommand) -> Request:
+        return self._driver.submit(command.queue, command.unit.lun, read_10(command.lba), tag=command.tag)
+
+    def _all_held(self) -> bool:
+        self._look()
+        return len(self._machine.disk.held()) == len(self._plan.held)
+
+    def _send(self) -> None:
+        """Send the function, and wait until QEMU has begun to act on it."""
+        plan, case = self._plan, self._case
+        if plan.aborted_before:
+            self._earlier = self._driver.manage_task(Tmf.ABORT_TASK, plan.lun, plan.tag)
+            self._try(lambda: self._acted(Tmf.ABORT_TASK, functions=1), _TAKEN_S)
+        if plan.unplug is Unplug.BEFORE:
+            self._device_del()
+        self._function = self._driver.manage_task(case.subtype, plan.lun, plan.tag)
+        if plan.unplug is Unplug.BEFORE:  # device_del keeps the main loop until the LUN's commands have ended
+            self._try(self._function_ended, _UNPLUG_S)
+            self._release(lambda command: command.unit == ADDRESSED)
+        if waits_for_commands(case.subtype):
+            self._let_it_act(functions=2 if plan.aborted_before else 1)
+        else:
+            self._wait("the answer of the function", self._function_ended)
+        if plan.unplug is Unplug.AFTER:
+            self._device_del()
+
+    def _let_it_act(self, functions: int) -> None:
+        """Wait until QEMU is cancelling every command that the function selects, and look for an early answer.
+
+        A reset of a target goes from LUN to LUN and waits for each; then the commands that it waits for are released.
+        """
+        patience = Deadline(_TAKEN_S)
+        while not patience.passed():
+            self._try(lambda: self._function_ended() or self._acted(self._case.subtype, functions), _STEP_S)
+            if self._function_ended() or self._acted(self._case.subtype, functions):
+                break
+            if self._release(self._is_of_a_reset_lun):
+                patience = Deadline(_TAKEN_S)
+        self._try(self._function_ended, _EARLY_S)
+
+    def _is_of_a_reset_lun(self, command: PlannedCommand) -> bool:
+        """Tell whether QEMU is cancelling everything that this command's LUN has in flight."""
+        mates = [other for other in self._plan.held if other.unit == command.unit]
+        return all(self._trace.cancelled(mate.unit.lun.lun, mate.tag) for mate in mates)
+
+    def _let_go(self) -> None:
+        """Release what is held; of the commands that the function waits for, one after the others.
+
+        A function that is answered before the last of them has ended has miscounted.
+        """
+        plan = self._plan
+        chosen = [c for c in plan.held if selects(self._case.subtype, plan.lun, plan.tag, c)]
+        last = next((c for c in chosen if (c.unit.lun, c.tag) == (plan.lun, plan.tag)), chosen[-1] if chosen else None)
+        if last is not None:
+            self._release(lambda command: command != last)
+            others = [held for held, command in zip(self._held, plan.held, strict=True) if command != last]
+            self._try(lambda: all(self._ended(request) for request in others), _TAKEN_S)
+            self._try(self._function_ended, _EARLY_S)
+        self._machine.disk.release_all()
+
+    def _release(self, chosen: Callable[[PlannedCommand], bool]) -> int:
+        """Let go of some of the commands that the disk holds, and say of how many."""
+        wanted = {(command.unit.name, command.lba) for command in self._plan.held if chosen(command)}
+        found = [request for request in self._machine.disk.held() if (request.export, request.lba) in wanted]
+        for request in found:
+            self._machine.disk.release(request)
+        return len(found)
+
+    def _device_del(self) -> None:
+        command = {"id": ADDRESSED.device_id}
+        self._unplug = _Background(
+            lambda: self._machine.monitor.execute("device_del", command, timeout_s=_LIMIT_S + _PATIENCE_S)
+        )
+        self._try(lambda: False, _UNPLUG_S)
+
+    def _function_ended(self) -> bool:
+        self._look()
+        return self._function in self._completions
+
+    def _acted(self, subtype: int, functions: int) -> bool:
+        """Tell whether the trace shows functions taken, and every command that they select being cancelled."""
+        self._look()
+        self._trace.catch_up()
+        selected = [c for c in self._plan.held if selects(subtype, self._plan.lun, self._plan.tag, c)]
+        taken = len(self._trace.function_threads(self._plan.lun.lun, self._plan.tag))
+        return taken >= functions and all(self._trace.cancelled(c.unit.lun.lun, c.tag) for c in selected)
+
+    def _look(self) -> None:
+        for completion in self._driver.poll():
+            if completion.request is None:
+                self.observation.strays += 1
+            else:
+                self._completions[completion.request] = completion
+
+    def _try(self, check: Callable[[], bool], seconds: float) -> None:
+        """Wait for something that need not happen."""
+        try:
+            Deadline(seconds).wait_for("something that need not happen", lambda: check() or None, interval_s=0.001)
+        except DeadlineError:
+            return
+
+    def _wait(self, what: str, check: Callable[[], bool]) -> bool:
+        """Wait for something that has to happen; on a stall, note it."""
+        stall = wait_or_stall(self._machine.process.pid, check, patience_s=_PATIENCE_S, limit_s=_LIMIT_S)
+        if stall is not None and self.observation.stall is None:
+            self.observation.stall = stall
+            self.observation.waiting_for = what
+        return stall is None
+
+    def _settle(self) -> None:
+        """Look a little longer, for what ends twice."""
+
+        def look_on() -> bool:
+            self._look()
+            return False
+
+        self._try(look_on, _SETTLE_S)
+
+    def _look_after(self) -> None:
+        """Ask every LUN how it is: a reset is reported, everything else goes on as if nothing had been."""
+        for unit in UNITS:
+            if self._plan.unplug is not Unplug.NEVER and unit == ADDRESSED:
+                continue
+            if not self._asked(unit.lun):
+                return
+
+    def _asked(self, lun: Lun) -> bool:
+        request = self._driver.submit(self._case.queue, lun, test_unit_ready(), tag=2)
+        if not self._wait(f"TEST UNIT READY to LUN {lun}", lambda: self._ended(request)):
+            return False
+        self.observation.after[lun] = str(self._ending(request).response)
+        return True
+
+    def _ended(self, request: Request) -> bool:
+        self._look()
+        return request in self._completions
+
+    def _conclude(self) -> None:
+        self._trace.catch_up()
+        pairs = zip(self._held, self._plan.held, strict=True)
+        self.observation.commands = tuple(self._command_ending(request, command) for request, command in pairs)
+        self.observation.function = self._function_ending(self._function)
+        self.observation.earlier = self._function_ending(self._earlier)
+        if self._unplug is not None:
+            self.observation.unplug_refused = self._unplug.error
+
+    def _command_ending(self, request: Request, command: PlannedCommand) -> Ending:
+        return self._ending(request, self._trace.command_threads(command.unit.lun.lun, command.tag), command.lba)
+
+    def _function_ending(self, request: Request | None) -> Ending | None:
+        if request is None:
+            return None
+        return self._ending(request, self._trace.function_threads(self._plan.lun.lun, self._plan.tag))
+
+    def _ending(self, request: Request, threads: tuple[int, ...] = (), lba: int | None = None) -> Ending:
+        found = self._completions.get(request)
+        names = tuple(dict.fromkeys(self._threads.get(thread, f"thread {thread}") for thread in threads))
+        if found is None:
+            return Ending(ended=False, pass_number=0, answer=b"", data_ok=True, served_by=names)
+        good = lba is None or str(command_response(found.answer)) != "OK" or found.data == block_pattern(lba)
+        return Ending(ended=True, pass_number=found.pass_number, answer=found.answer, data_ok=good, served_by=names)
+
+
+class _Background:
+    """A QMP command that blocks while we go on."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self.error = ""
+        self._action = action
+        self._thread = threading.Thread(target=self._run, name="qmp-command", daemon=True)
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._action()
+        except LabError as err:
+            self.error = err.message

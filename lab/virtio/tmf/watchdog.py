@@ -1,0 +1,150 @@
+"""A machine that does not go on, to whether it hangs, and to the evidence for it.
+
+"Not yet" and "never" differ: a process that was not scheduled is late, one whose threads all sleep while something is
+owed will not move by itself. So a hang is called when no thread used any CPU time for a while, or when QEMU kept a CPU
+busy for seconds without getting anywhere; anything else is undecided.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from lab.command import is_installed, run
+from lab.deadline import Deadline
+from lab.errors import DeadlineError, GuestError, LabError, MonitorError, StageError
+from lab.machine.monitor import Monitor
+from lab.machine.threads import cpu_time_ns
+from lab.virtio.qtest_machine import CONTROLLER_ID, QtestMachine
+
+_QUIET_S = 0.25
+_QUIET_CPU_NS = 1_000_000
+_BUSY_CPU_NS = 4_000_000_000
+_QMP_S = 1.0
+_BACKTRACE_S = 30.0
+_CONTROLLER_PATH = f"/machine/peripheral/{CONTROLLER_ID}/virtio-backend"
+
+
+SECOND_KICK = "a second kick of every virtqueue"
+NEW_CONNECTION = "closing the disk's NBD connection"
+"""What can move a machine that seems to hang, see :func:`nudged`."""
+
+
+class Stall(StrEnum):
+    """Why something did not end."""
+
+    ASLEEP = "every thread of QEMU sleeps"
+    SPINNING = "QEMU keeps a CPU busy and gets nowhere"
+    EXITED = "QEMU ended by itself"
+    TOO_SLOW = "QEMU was not given enough CPU time to tell"
+
+
+def wait_or_stall(
+    pid: int,
+    check: Callable[[], bool],
+    *,
+    patience_s: float,
+    limit_s: float,
+    poll_interval_s: float = 0.0005,
+    cpu_time: Callable[[int], dict[int, int]] = cpu_time_ns,
+    make_deadline: Callable[[float], Deadline] = Deadline,
+) -> Stall | None:
+    """Wait until ``check`` is true, and say why it will not be.
+
+    :param patience_s: how long to wait before QEMU's threads are looked at.
+    :param limit_s: how long to wait for a QEMU that is doing something.
+    :return: None when ``check`` came true.
+    """
+
+    def wait(seconds: float) -> bool:
+        try:
+            make_deadline(seconds).wait_for("an answer", lambda: check() or None, interval_s=poll_interval_s)
+        except DeadlineError:
+            return False
+        return True
+
+    whole = make_deadline(limit_s)
+    try:
+        first = sum(cpu_time(pid).values())
+        if wait(patience_s):
+            return None
+        while not whole.passed():
+            before = sum(cpu_time(pid).values())
+            if wait(_QUIET_S):
+                return None
+            if sum(cpu_time(pid).values()) - before < _QUIET_CPU_NS:
+                return Stall.ASLEEP
+        return Stall.SPINNING if sum(cpu_time(pid).values()) - first > _BUSY_CPU_NS else Stall.TOO_SLOW
+    except GuestError:
+        return None if check() else Stall.EXITED
+
+
+def save_facts(machine: QtestMachine, stall: Stall, num_queues: int) -> None:
+    """Write what QMP, the kernel and the disk say of a machine that does not go on to ``hang.json``."""
+    facts: dict[str, Any] = {"stall": stall, "threads": _threads(machine.process.pid)}
+    facts["qmp"] = _ask(machine.monitor, "query-status")
+    facts["queues"] = [
+        _ask(machine.monitor, "x-query-virtio-queue-status", {"path": _CONTROLLER_PATH, "queue": queue})
+        for queue in (range(num_queues + 2) if "error" not in facts["qmp"] else ())
+    ]
+    facts["held by the disk"] = [f"{r.export} {r.command.name} lba {r.lba}" for r in machine.disk.held()]
+    (machine.folder / "hang.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def save_backtrace(machine: QtestMachine) -> None:
+    """Have gdb write every thread's stack to ``backtrace.txt``, where it is installed; takes a second or two."""
+    if not is_installed("gdb"):
+        return
+    script = ("set pagination off", "set debuginfod enabled off", "thread apply all backtrace 40")
+    words = [word for line in script for word in ("-ex", line)]
+    argv = ["gdb", "-nx", "-batch", "-p", str(machine.process.pid), *words]
+    try:
+        text = run(argv, timeout_s=_BACKTRACE_S, check=False).stdout
+    except LabError as err:  # evidence that cannot be had must not hide the finding
+        text = err.message
+    (machine.folder / "backtrace.txt").write_text(text, encoding="utf-8")
+
+
+def nudged(machine: QtestMachine, check: Callable[[], bool], patience_s: float = 0.3) -> str | None:
+    """Try what would move a machine that is not hung for good, and say what it was that moved it.
+
+    QEMU's NBD client with several IOThreads can overlook a reply until the next one comes; hanging up makes it give
+    up its requests. That is no fault of task management, so it must not be taken for one.
+    """
+    for what, action in (
+        (SECOND_KICK, machine.driver.kick_all),
+        (NEW_CONNECTION, machine.disk.drop_clients),
+    ):
+        try:
+            action()
+            Deadline(patience_s).wait_for("an answer", lambda: check() or None, interval_s=0.002)
+        except DeadlineError:
+            continue
+        except StageError:  # QEMU went away meanwhile
+            return None
+        return what
+    return None
+
+
+def _ask(monitor: Monitor, command: str, arguments: dict[str, object] | None = None) -> dict[str, Any]:
+    try:
+        return dict(monitor.execute(command, arguments, timeout_s=_QMP_S))
+    except (MonitorError, DeadlineError) as err:
+        return {"error": err.message}
+
+
+def _threads(pid: int, proc: Path = Path("/proc")) -> list[dict[str, str]]:
+    """Return name, state and kernel function of each thread, as far as the kernel tells."""
+    threads = []
+    for task in sorted((proc / str(pid) / "task").glob("*")):
+        facts = {"id": task.name}
+        for name in ("comm", "wchan"):
+            try:
+                facts[name] = (task / name).read_text(errors="replace").strip()
+            except OSError:
+                continue
+        threads.append(facts)
+    return threads

@@ -1,0 +1,1 @@
+"""What loads the guest: fio job files, and what fio says when it is done."""

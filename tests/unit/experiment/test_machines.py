@@ -1,0 +1,85 @@
+"""A cell of a job to a machine and a fio job."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import InputError
+from lab.experiment.job import LoadedJob, ProfileTable
+from lab.experiment.machines import fio_from_cell, machine_from_cell
+from lab.machine.mapping import Device
+from lab.record import Arm, Cell, Level, Point
+from tests.unit.experiment.test_job import FIO, GOOD, load
+
+PROFILE = ProfileTable(blocks=6, runtime_s=5, ramp_time_s=1)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> LoadedJob:
+    """The good job."""
+    (tmp_path / "fio").mkdir()
+    (tmp_path / "fio" / "j.fio").write_text(FIO)
+    return load(tmp_path, GOOD)
+
+
+def cell(**levels: Level) -> Cell:
+    """A baseline cell with these levels."""
+    return Cell(Arm.BASELINE, Point.from_levels(levels))
+
+
+def test_a_level_replaces_the_job_s_value(loaded: LoadedJob) -> None:
+    """Two IOThreads, round robin over as many queues as vCPUs."""
+    spec = machine_from_cell(loaded.job, cell(iothreads=2), "tcg")
+    assert [thread.id for thread in spec.iothreads] == ["iothread0", "iothread1"]
+    assert spec.controllers[0].num_queues == 4
+    assert spec.controllers[0].mapping is not None
+    assert spec.controllers[0].mapping.to_json() == [{"iothread": "iothread0"}, {"iothread": "iothread1"}]
+
+
+def test_without_iothreads_the_main_loop_serves(loaded: LoadedJob) -> None:
+    """No IOThread, no mapping: an empty list would mean the same and hide it."""
+    controller = machine_from_cell(loaded.job, cell(iothreads=0), "tcg").controllers[0]
+    assert (controller.mapping, controller.iothread) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "iothread", "short"),
+    [("none", None, None), ("iothread", "iothread0", None), ("iothread1:0-1,iothread0:2-3", None, "explicit")],
+)
+def test_every_form_of_mapping(loaded: LoadedJob, mapping: str, iothread: str | None, short: str | None) -> None:
+    """The main loop, the iothread property, and the short form."""
+    controller = machine_from_cell(loaded.job, cell(iothreads=2, mapping=mapping), "tcg").controllers[0]
+    assert controller.iothread == iothread
+    assert (controller.mapping is not None) == (short is not None)
+
+
+def test_a_mapping_that_names_an_unknown_iothread_is_refused(loaded: LoadedJob) -> None:
+    """The remedy lists those there are."""
+    with pytest.raises(InputError, match="names IOThread 'iothread9'"):
+        machine_from_cell(loaded.job, cell(iothreads=1, mapping="iothread9"), "tcg")
+
+
+def test_virtio_blk_gets_an_id_of_its_own(loaded: LoadedJob) -> None:
+    """The device model decides the names."""
+    table = loaded.job.machine.model_copy(update={"device": Device.VIRTIO_BLK})
+    spec = machine_from_cell(loaded.job.model_copy(update={"machine": table}), cell(iothreads=1), "tcg")
+    assert (spec.controllers[0].id, spec.controllers[0].model) == ("blk0", Device.VIRTIO_BLK)
+
+
+def test_kvm_gets_the_host_s_cpu(loaded: LoadedJob) -> None:
+    """'max' under TCG is every feature; under KVM it is 'host'."""
+    assert machine_from_cell(loaded.job, cell(iothreads=1), "kvm").cpu_model == "host"
+    assert machine_from_cell(loaded.job, cell(iothreads=1), "tcg").cpu_model == "max"
+
+
+def test_a_backend_level_reaches_the_disk(loaded: LoadedJob) -> None:
+    """latency_ns is a factor of the backend."""
+    backend = machine_from_cell(loaded.job, cell(iothreads=1, latency_ns=7), "tcg").controllers[0].disks[0].backend
+    assert getattr(backend, "latency_ns") == 7  # noqa: B009 - a union, of which this member is meant
+
+
+def test_the_fio_job_carries_profile_levels_and_seed(loaded: LoadedJob) -> None:
+    """Times come from the profile, iodepth from the cell, and machine factors stay out."""
+    text = fio_from_cell(loaded, PROFILE, cell(iothreads=2, iodepth=64), 123).to_text()
+    assert {"runtime=5s", "ramp_time=1s", "iodepth=64", "randseed=123"} <= set(text.splitlines())
+    assert "iothreads" not in text

@@ -1,0 +1,145 @@
+"""The results folder."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lab.errors import HostError, InputError
+from lab.experiment.schedule import cells_from_points, draw_schedule, points_from_factors
+from lab.experiment.store import BUILDS, RUNS, SCHEDULE, ResultsFolder, write_atomically
+from lab.record import Outcome, RunRecord, ScheduledRun
+
+RUNS_PLANNED = draw_schedule(cells_from_points(points_from_factors({"iothreads": (1,)})), blocks=2, seed=1)
+
+
+def record_of(run: ScheduledRun, attempt: int = 1) -> RunRecord:
+    """A finished run."""
+    return RunRecord(run, attempt, Outcome.OK, "2025-02-13T18:00:43Z", 9.5, "f00d", "tcg", {"iops": 10_000.0})
+
+
+def begun(path: Path) -> ResultsFolder:
+    """A folder whose experiment was begun and that nobody holds."""
+    with ResultsFolder(path) as folder:
+        folder.begin(experiment='title = "t"\n', host={"cpus": 2}, builds={"baseline": {}}, schedule=RUNS_PLANNED)
+    return folder
+
+
+def test_a_begun_experiment_reads_back(tmp_path: Path) -> None:
+    """Question, builds and schedule come back as they were written."""
+    folder = begun(tmp_path / "r")
+    assert folder.exists
+    assert folder.schedule() == RUNS_PLANNED
+    assert folder.experiment_text() == 'title = "t"\n'
+    assert folder.read_json(BUILDS) == {"baseline": {}}
+    assert folder.records() == ()
+
+
+def test_an_appended_record_reads_back(tmp_path: Path) -> None:
+    """Records come back in the order in which they were appended."""
+    folder = begun(tmp_path / "r")
+    records = tuple(record_of(run) for run in RUNS_PLANNED)
+    for record in records:
+        folder.append(record)
+    assert folder.records() == records
+
+
+def test_appending_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record's file and its folder are synchronised before append returns."""
+    folder = begun(tmp_path / "r")
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder.append(record_of(RUNS_PLANNED[0]))
+    assert synced == [RUNS, "r"]
+
+
+def test_a_second_experiment_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    """begin never overwrites a schedule."""
+    folder = begun(tmp_path / "r")
+    with pytest.raises(InputError, match="holds an experiment already"):
+        folder.begin(experiment="", host={}, builds={}, schedule=())
+
+
+def test_two_labs_cannot_write_to_one_folder(tmp_path: Path) -> None:
+    """The second one is told so, with exit code 3."""
+    with ResultsFolder(tmp_path / "r"), pytest.raises(HostError, match="another lab is writing"):
+        ResultsFolder(tmp_path / "r").__enter__()
+
+
+def test_a_last_line_cut_off_by_a_power_failure_is_dropped(tmp_path: Path) -> None:
+    """The complete records stay, and the next append begins a line of its own."""
+    folder = begun(tmp_path / "r")
+    first, second = (record_of(run) for run in RUNS_PLANNED[:2])
+    folder.append(first)
+    with (folder.path / RUNS).open("ab") as sink:
+        sink.write(b'{"format": 1, "run": "b0')
+    assert folder.records() == (first,)
+    folder.append(second)
+    assert folder.records() == (first, second)
+
+
+def test_a_damaged_line_is_named_with_its_number(tmp_path: Path) -> None:
+    """A merge-conflict marker among the records is an error with file and line, exit code 2."""
+    folder = begun(tmp_path / "r")
+    folder.append(record_of(RUNS_PLANNED[0]))
+    with (folder.path / RUNS).open("ab") as sink:
+        sink.write(b"<<<<<<< HEAD\n")
+    with pytest.raises(InputError, match=r"runs\.jsonl:2: this is not JSON"):
+        folder.records()
+
+
+def test_a_damaged_schedule_is_never_repaired(tmp_path: Path) -> None:
+    """A schedule without its end is an error: it was written in one step, so somebody cut it."""
+    folder = begun(tmp_path / "r")
+    with (folder.path / SCHEDULE).open("ab") as sink:
+        sink.write(b'{"form')
+    with pytest.raises(InputError, match=r"schedule\.jsonl:5"):
+        folder.schedule()
+
+
+def test_evidence_of_a_killed_attempt_is_cleared(tmp_path: Path) -> None:
+    """An attempt begins with an empty folder."""
+    folder = begun(tmp_path / "r")
+    (folder.evidence_dir("x") / "console.log").write_text("old")
+    assert list(folder.evidence_dir("x").iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "content"), [("host.json", "{"), ("host.json", None)])
+def test_an_unreadable_json_file_is_an_input_error(tmp_path: Path, name: str, content: str | None) -> None:
+    """Damaged and missing files are named."""
+    folder = begun(tmp_path / "r")
+    if content is None:
+        (folder.path / name).unlink()
+    else:
+        (folder.path / name).write_text(content)
+    with pytest.raises(InputError, match=r"host\.json cannot be read"):
+        folder.read_json(name)
+
+
+def test_missing_files_are_input_errors(tmp_path: Path) -> None:
+    """A folder that was never begun has neither a question nor a schedule."""
+    folder = ResultsFolder(tmp_path)
+    with pytest.raises(InputError, match=r"experiment\.toml cannot be read"):
+        folder.experiment_text()
+    with pytest.raises(InputError, match=r"schedule\.jsonl cannot be read"):
+        folder.schedule()
+
+
+def test_replacing_a_file_leaves_no_part_behind(tmp_path: Path) -> None:
+    """An atomic write leaves exactly the file."""
+    write_atomically(tmp_path / "a.json", "1")
+    write_atomically(tmp_path / "a.json", "2")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert json.loads((tmp_path / "a.json").read_text()) == 2
+
+
+def test_the_lock_is_gone_when_nobody_holds_it(tmp_path: Path) -> None:
+    """No lock file is left in a results folder."""
+    assert not (begun(tmp_path / "r").path / ".lock").exists()

@@ -1,0 +1,150 @@
+"""What is read off a guest's console and QEMU's log."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lab.errors import BootError, GuestError, MonitorError
+from lab.machine.guest import (
+    CONSOLE_LOG,
+    QEMU_LOG,
+    Guest,
+    _host_key,
+    _ssh_port,
+    disk_device,
+    fallback_warning,
+    mapping_difference,
+)
+from lab.machine.mapping import Device, IOThreadMapping
+from lab.machine.spec import Controller, Disk, NullBackend
+from lab.testing import FakeMonitor
+
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIA"
+USERNET = """Hub -1 (net0):
+  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ
+  TCP[HOST_FORWARD]  15       127.0.0.1 45557       10.0.2.15    22     0     0
+"""
+
+
+def process_that(exited: int | None = None) -> Any:
+    """A process that runs, or has ended with a status."""
+    return SimpleNamespace(exit_code=lambda: exited, failure=lambda what: BootError(f"{what}: ended"))
+
+
+def guest_with(tmp_path: Path, monitor: Any = None, exited: int | None = None) -> Guest:
+    """A guest whose evidence is below tmp_path."""
+    return Guest(cast("Any", None), process_that(exited), monitor, cast("Any", None), cast("Any", None), 1.0, tmp_path)
+
+
+def controller_with(mapping: IOThreadMapping | None) -> Controller:
+    """A virtio-scsi controller."""
+    return Controller("scsi0", Device.VIRTIO_SCSI, 4, (Disk("d", NullBackend()),), mapping)
+
+
+def test_the_host_key_is_read_when_the_guest_is_ready(tmp_path: Path) -> None:
+    """The key's comment and the console's carriage returns do not matter."""
+    console = tmp_path / "console"
+    console.write_bytes(f"lab: init\r\nlab: host-key ssh-ed25519 {KEY} root@(none)\r\nlab: ready\r\n".encode())
+    assert _host_key(process_that(), console) == KEY
+
+
+def test_a_guest_that_is_not_ready_has_no_key_yet(tmp_path: Path) -> None:
+    """A key without 'ready', and no console at all, mean: wait."""
+    console = tmp_path / "console"
+    assert _host_key(process_that(), console) is None
+    console.write_text(f"lab: host-key ssh-ed25519 {KEY}\n")
+    assert _host_key(process_that(), console) is None
+
+
+def test_ready_inside_another_line_does_not_count(tmp_path: Path) -> None:
+    """Only a line of its own is the guest's word."""
+    console = tmp_path / "console"
+    console.write_text("echo lab: ready\n")
+    assert _host_key(process_that(), console) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "exited", "message"),
+    [
+        ("lab: ready\n", None, "no host key"),
+        ("Kernel panic - not syncing: No working init found\n", None, "No working init found"),
+        ("lab: error: no fio\n", None, "no fio"),
+        ("", 1, "while booting: ended"),
+    ],
+)
+def test_a_boot_that_failed_says_why(tmp_path: Path, text: str, exited: int | None, message: str) -> None:
+    """Waiting ends at once when there is nothing left to wait for."""
+    console = tmp_path / "console"
+    console.write_text(text)
+    with pytest.raises(BootError, match=message):
+        _host_key(process_that(exited), console)
+
+
+def test_the_forwarded_port_is_the_one_the_host_chose() -> None:
+    """HMP's table names it."""
+    assert _ssh_port(FakeMonitor({"human-monitor-command": USERNET})) == 45557
+
+
+def test_a_table_without_the_port_is_a_boot_error() -> None:
+    """The text is shown, so that a changed format can be seen."""
+    with pytest.raises(BootError, match="does not show the forwarded port"):
+        _ssh_port(FakeMonitor({"human-monitor-command": "nothing"}))
+
+
+def test_a_guest_notifier_fallback_is_found_in_qemus_log(tmp_path: Path) -> None:
+    """QEMU says so on stderr only and runs on without IOThreads."""
+    (tmp_path / QEMU_LOG).write_text("qemu: virtio-scsi: Failed to set guest notifiers (-38)\n")
+    assert "Failed to set guest notifiers" in str(fallback_warning(tmp_path))
+
+
+def test_any_other_line_is_no_fallback(tmp_path: Path) -> None:
+    """A log without the message, or none at all, voids nothing."""
+    assert fallback_warning(tmp_path) is None
+    (tmp_path / QEMU_LOG).write_text("qemu: terminating on signal 15\n")
+    assert fallback_warning(tmp_path) is None
+
+
+def test_a_stored_mapping_that_equals_the_asked_one_is_no_difference(tmp_path: Path) -> None:
+    """What qom-get answers is compared with what was asked for."""
+    asked = IOThreadMapping.round_robin(("iothread0",))
+    guest = guest_with(tmp_path, FakeMonitor({"qom-get": asked.to_json()}))
+    assert mapping_difference(guest, controller_with(asked)) is None
+
+
+def test_a_dropped_mapping_is_a_difference(tmp_path: Path) -> None:
+    """device_add dropped the property silently until 2024: an empty answer is seen."""
+    guest = guest_with(tmp_path, FakeMonitor({"qom-get": []}))
+    difference = mapping_difference(guest, controller_with(IOThreadMapping.round_robin(("iothread0",))))
+    assert difference is not None
+    assert "QEMU stored none" in difference
+
+
+def test_a_binary_without_the_property_matters_only_when_it_was_asked_for(tmp_path: Path) -> None:
+    """Old QEMU and no mapping: fine. Old QEMU and a mapping: an error."""
+    guest = guest_with(tmp_path, FakeMonitor({"qom-get": MonitorError("QEMU refused a command: not found")}))
+    assert mapping_difference(guest, controller_with(None)) is None
+    with pytest.raises(MonitorError):
+        mapping_difference(guest, controller_with(IOThreadMapping.round_robin(("iothread0",))))
+
+
+def test_a_living_guest_passes_the_check(tmp_path: Path) -> None:
+    """No panic on the console, QEMU runs."""
+    (tmp_path / CONSOLE_LOG).write_text("lab: ready\n")
+    guest_with(tmp_path).check_alive()
+
+
+def test_a_dead_or_panicked_guest_does_not(tmp_path: Path) -> None:
+    """A QEMU that ended and a kernel that panicked are told apart."""
+    with pytest.raises(BootError, match="while the guest ran"):
+        guest_with(tmp_path, exited=-6).check_alive()
+    (tmp_path / CONSOLE_LOG).write_text("Kernel panic - not syncing: hung_task\n")
+    with pytest.raises(GuestError, match="hung_task"):
+        guest_with(tmp_path).check_alive()
+
+
+def test_disks_are_named_as_linux_names_them() -> None:
+    """virtio-scsi gives sdX, virtio-blk vdX."""
+    assert disk_device(Device.VIRTIO_SCSI, 1) == "/dev/sdb"
+    assert disk_device(Device.VIRTIO_BLK, 0) == "/dev/vda"

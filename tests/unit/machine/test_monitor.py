@@ -1,0 +1,130 @@
+"""The monitor against a QMP peer in the same process: the real library, the real protocol, no QEMU."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.errors import DeadlineError, MonitorError
+from lab.machine.monitor import Monitor
+
+GREETING = {"QMP": {"version": {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}, "capabilities": []}}
+
+
+class QmpPeer:
+    """The other end of a monitor: greets, then answers as told; silent for commands it was not told."""
+
+    def __init__(self, answers: dict[str, dict[str, object]]) -> None:
+        self.ours, self._theirs = socket.socketpair()
+        self._answers: dict[str, dict[str, object]] = {"qmp_capabilities": {"return": {}}, **answers}
+        self._server = threading.Thread(target=self._serve, daemon=True)
+        self._server.start()
+
+    def join(self) -> None:
+        """Wait until the peer has seen the end of the connection."""
+        self._server.join(5)
+
+    def _serve(self) -> None:
+        with self._theirs:
+            self._send(GREETING)
+            # qemu.qmp sends one JSON object per write, without a line end.
+            while request := self._theirs.recv(65536):
+                command = json.loads(request)
+                answer = self._answers.get(command["execute"])
+                if answer is not None and "close" in answer:
+                    break
+                if answer is not None:
+                    self._send({**answer, "id": command.get("id")})
+                    if command["execute"] == "device_del":
+                        self._send(event("DEVICE_DELETED", {"device": "other"}))
+                        self._send(event("DEVICE_DELETED", {"device": "scsi0"}))
+
+    def _send(self, message: object) -> None:
+        self._theirs.sendall(json.dumps(message).encode() + b"\r\n")
+
+
+def event(name: str, data: dict[str, object]) -> dict[str, object]:
+    """A QMP event."""
+    return {"event": name, "data": data, "timestamp": {"seconds": 1, "microseconds": 0}}
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Iterator[Monitor]:
+    """A connected monitor whose peer knows four commands."""
+    peer = QmpPeer(
+        {
+            "query-status": {"return": {"status": "running"}},
+            "device_add": {"error": {"class": "GenericError", "desc": 'IOThread "nope" object does not exist'}},
+            "device_del": {"return": {}},
+            "quit": {"close": True},
+        }
+    )
+    found = Monitor(peer.ours, log=tmp_path / "qmp.log")
+    yield found
+    found.close()
+    peer.join()
+
+
+def test_a_command_returns_what_qemu_returned(monitor: Monitor) -> None:
+    """The value of "return", nothing around it."""
+    assert monitor.execute("query-status") == {"status": "running"}
+
+
+def test_a_refusal_holds_qemus_own_words(monitor: Monitor) -> None:
+    """The description is what a reader looks for."""
+    with pytest.raises(MonitorError, match='IOThread "nope" object does not exist'):
+        monitor.execute("device_add", {"driver": "virtio-scsi-pci"})
+
+
+def test_a_command_without_an_answer_meets_its_deadline(monitor: Monitor) -> None:
+    """A main loop that hangs is seen, and the monitor can still be closed."""
+    with pytest.raises(DeadlineError, match="the answer to blockdev-add"):
+        monitor.execute("blockdev-add", timeout_s=0.05)
+
+
+def test_a_connection_that_ends_is_a_monitor_error(monitor: Monitor) -> None:
+    """QEMU going away during a command is not a traceback."""
+    with pytest.raises(MonitorError, match="connection failed"):
+        monitor.execute("quit")
+
+
+def test_an_event_that_came_earlier_is_found(monitor: Monitor) -> None:
+    """Events are kept until somebody waits for them; others of the same name are passed over."""
+    monitor.execute("device_del", {"id": "scsi0"})
+    data = monitor.wait_event("DEVICE_DELETED", timeout_s=2, match=lambda data: data.get("device") == "scsi0")
+    assert data == {"device": "scsi0"}
+
+
+def test_an_event_that_never_comes_meets_its_deadline(monitor: Monitor) -> None:
+    """The deadline is the caller's."""
+    with pytest.raises(DeadlineError, match="event JOB_STATUS_CHANGE"):
+        monitor.wait_event("JOB_STATUS_CHANGE", timeout_s=0.05)
+
+
+def test_everything_said_is_logged(monitor: Monitor, tmp_path: Path) -> None:
+    """One JSON line per command and answer."""
+    monitor.execute("query-status")
+    lines = [json.loads(line) for line in (tmp_path / "qmp.log").read_text().splitlines()]
+    assert [(line["kind"], line["command"]) for line in lines] == [
+        ("execute", "query-status"),
+        ("return", "query-status"),
+    ]
+
+
+def test_a_peer_that_does_not_greet_is_an_error(tmp_path: Path) -> None:
+    """A QEMU that hangs before its greeting does not hang us."""
+    ours, theirs = socket.socketpair()
+    with pytest.raises(DeadlineError, match="greeting"):
+        Monitor(ours, log=tmp_path / "qmp.log", timeout_s=0.05)
+    theirs.close()
+
+
+def test_a_peer_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    """A QEMU that ended before its greeting is named as such."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with pytest.raises(MonitorError, match="connection failed"):
+        Monitor(ours, log=tmp_path / "qmp.log")

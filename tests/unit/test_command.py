@@ -1,0 +1,198 @@
+"""The module is the edge to the host's programs, so these tests start real ones: tiny and quick."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab import command
+from lab.command import CommandResult
+from lab.deadline import Deadline
+from lab.errors import CommandError, DeadlineError
+
+
+def _process_is_gone(pid: int) -> bool | None:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return True if state in "ZX" else None
+
+
+def _assert_gone(pid: int) -> None:
+    assert Deadline(5).wait_for(f"process {pid} to go", lambda: _process_is_gone(pid))
+
+
+def test_output_comes_back() -> None:
+    """A command that ends well leaves its argv, its status and both outputs."""
+    result = command.run(["sh", "-c", "echo out; echo err >&2"])
+    assert result == CommandResult(("sh", "-c", "echo out; echo err >&2"), 0, "out\n", "err\n")
+
+
+def test_input_is_handed_over() -> None:
+    """What is given as stdin arrives there; without it stdin is empty, not the user's terminal."""
+    assert command.run(["cat"], stdin=b"text").stdout == "text"
+    assert command.run(["cat"]).stdout == ""
+
+
+def test_no_shell_reads_the_words() -> None:
+    """Words reach the program as they are, whatever a shell would make of them."""
+    assert command.run(["printf", "%s", "$HOME; `id` *"]).stdout == "$HOME; `id` *"
+
+
+def test_environment_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sees our environment and, before it, what the caller adds."""
+    monkeypatch.setenv("LAB_TEST_A", "a")
+    monkeypatch.setenv("LAB_TEST_B", "b")
+    said = command.run(["sh", "-c", 'echo "$LAB_TEST_A $LAB_TEST_B"'], env={"LAB_TEST_B": "c"}).stdout
+    assert said == "a c\n"
+
+
+def test_environment_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the user's settings must not matter, the command sees only what it is given."""
+    monkeypatch.setenv("LAB_TEST_A", "a")
+    said = command.run(["env"], env={"PATH": os.environ["PATH"]}, inherit_env=False).stdout
+    assert "LAB_TEST_A" not in said and "PATH=" in said
+
+
+def test_folder_is_the_callers(tmp_path: Path) -> None:
+    """The command runs in the folder it is given."""
+    assert command.run(["pwd"], cwd=tmp_path).stdout.strip() == str(tmp_path)
+
+
+def test_output_that_is_not_text() -> None:
+    """Bytes that are not UTF-8 are replaced: the output of a command is foreign text."""
+    assert command.run(["printf", r"a\377b"]).stdout == "a�b"
+
+
+def test_failure_shows_its_last_lines() -> None:
+    """A failing command raises with its words as a shell reads them, its status, and the end of what it said."""
+    with pytest.raises(CommandError) as caught:
+        command.run(["sh", "-c", "for i in $(seq 20); do echo line $i >&2; done; exit 3"])
+    message = str(caught.value)
+    assert "sh -c 'for i" in message and "exit status 3" in message
+    assert "line 20" in message and "line 11\n" in message and "line 10\n" not in message
+
+
+def test_failure_can_be_an_answer() -> None:
+    """Without the check a non-zero status is just a result."""
+    assert command.run(["false"], check=False).returncode == 1
+
+
+def test_death_by_signal_is_a_negative_status() -> None:
+    """A command that was killed has the negative number of the signal, as subprocess has it."""
+    assert command.run(["sh", "-c", "kill -9 $$"], check=False).returncode == -9
+
+
+def test_program_that_is_not_there() -> None:
+    """A missing program is an error that names it."""
+    with pytest.raises(CommandError, match=r"^'lab-no-such-program' could not be started: No such file or directory$"):
+        command.run(["lab-no-such-program"])
+
+
+def test_folder_that_is_not_there(tmp_path: Path) -> None:
+    """A missing working folder is not blamed on the program."""
+    with pytest.raises(CommandError, match=r"'true' could not be started: .*nowhere"):
+        command.run(["true"], cwd=tmp_path / "nowhere")
+
+
+def test_word_with_a_nul_byte() -> None:
+    """A word that no program can be given is an error of ours, not a traceback."""
+    with pytest.raises(CommandError, match="could not be started: embedded null byte"):
+        command.run(["true", "a\0b"])
+
+
+def test_deadline_ends_the_command_and_its_children(tmp_path: Path) -> None:
+    """A command that is late is killed together with what it started."""
+    note = tmp_path / "pid"
+    with pytest.raises(DeadlineError, match=r"was still running after 0.2 s"):
+        command.run(["sh", "-c", f"sleep 60 & echo $! > {note}; wait"], timeout_s=0.2)
+    _assert_gone(int(note.read_text(encoding="utf-8")))
+
+
+def test_nothing_is_left_running(tmp_path: Path) -> None:
+    """What a command leaves in the background ends with it."""
+    note = tmp_path / "pid"
+    command.run(["sh", "-c", f"sleep 60 >/dev/null 2>&1 & echo $! > {note}"])
+    _assert_gone(int(note.read_text(encoding="utf-8")))
+
+
+def test_tail_prefers_errors() -> None:
+    """The end of what was said is that of stderr, and of stdout where stderr is empty."""
+    assert CommandResult(("x",), 1, "out\n", "a\nb\nc\n").tail(2) == "b\nc"
+    assert CommandResult(("x",), 1, "out\n", " \n").tail() == "out"
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
+def test_command_line_can_be_pasted(words: list[str]) -> None:
+    """An argv as text is read by a shell as the same argv."""
+    assert shlex.split(command.text_from_argv(words)) == words
+
+
+def test_installed_programs_are_found() -> None:
+    """A program is installed if it is on PATH."""
+    assert command.is_installed("sh")
+    assert not command.is_installed("lab-no-such-program")
+
+
+def test_log_holds_command_and_output(tmp_path: Path) -> None:
+    """A logged command leaves its words and both outputs in the log, and hands on each line as it comes."""
+    log, lines = tmp_path / "new" / "build.log", list[str]()
+    command.run_logged(["sh", "-c", "echo one; echo two >&2"], log=log, on_line=lines.append)
+    assert log.read_text(encoding="utf-8") == "$ sh -c 'echo one; echo two >&2'\none\ntwo\n"
+    assert lines == ["one", "two"]
+
+
+def test_log_is_appended_to(tmp_path: Path) -> None:
+    """Commands that share a log do not overwrite each other."""
+    log = tmp_path / "build.log"
+    for word in ("one", "two"):
+        command.run_logged(["echo", word], log=log)
+    assert log.read_text(encoding="utf-8") == "$ echo one\none\n$ echo two\ntwo\n"
+
+
+def test_log_can_be_watched(tmp_path: Path) -> None:
+    """A line is in the log before anybody else hears of it, so that the log of a crash is complete."""
+    log, seen = tmp_path / "build.log", list[str]()
+    command.run_logged(["echo", "one"], log=log, on_line=lambda _: seen.append(log.read_text(encoding="utf-8")))
+    assert seen == ["$ echo one\none\n"]
+
+
+def test_logged_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
+    """A logged command that fails raises with the end of its log, which is the evidence."""
+    log = tmp_path / "build.log"
+    with pytest.raises(CommandError, match=r"exit status 2; the log ends with:\n(.*\n)*the reason$") as caught:
+        command.run_logged(["sh", "-c", "echo the reason; exit 2"], log=log)
+    assert caught.value.evidence == log and str(log) in caught.value.remedy
+
+
+def test_logged_program_that_is_not_there(tmp_path: Path) -> None:
+    """A missing program is an error for logged commands, too."""
+    with pytest.raises(CommandError, match="'lab-no-such-program' could not be started"):
+        command.run_logged(["lab-no-such-program"], log=tmp_path / "build.log")
+
+
+def test_logged_deadline_ends_the_command(tmp_path: Path) -> None:
+    """A logged command that is late is killed; the log holds what it said until then."""
+    log = tmp_path / "build.log"
+    with pytest.raises(DeadlineError, match=r"'sh' was still running after 0.2 s") as caught:
+        command.run_logged(["sh", "-c", "echo started; exec sleep 60"], log=log, timeout_s=0.2)
+    assert caught.value.evidence == log and "started" in log.read_text(encoding="utf-8")
+
+
+def test_listener_that_fails_ends_the_command(tmp_path: Path) -> None:
+    """An exception in whoever reads the lines stops the command before it goes on its way."""
+    pids: list[int] = []
+
+    def listen(line: str) -> None:
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        command.run_logged(["sh", "-c", "echo $$; exec sleep 60"], log=tmp_path / "build.log", on_line=listen)
+    _assert_gone(pids[0])

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from lab.progress import Progress
+from lab.testing import FakeClock, RecordingProgress, StageUpdate
+
+
+def test_clock_refuses_to_go_back() -> None:
+    """A negative sleep is a mistake of the code under test."""
+    with pytest.raises(AssertionError, match="does not go back"):
+        FakeClock().sleep(-1)
+
+
+def test_clock_ends_endless_waits() -> None:
+    """Time ends at the limit, so that a wait without end fails instead of hanging the tests."""
+    clock = FakeClock(limit_s=5)
+    clock.advance(5)
+    with pytest.raises(AssertionError, match="limit of 5 s"):
+        clock.sleep(0.1)
+
+
+def test_progress_is_recorded() -> None:
+    """Stages, their updates and the lines in between can be looked at afterwards."""
+    recording = RecordingProgress()
+    progress: Progress = recording
+    progress.say("hello")
+    with progress.stage("build", total=2) as stage:
+        stage.update(1, note="half")
+    assert recording.lines == ["hello"]
+    assert recording.titles == ["build"]
+    assert recording.stages[0].updates == [StageUpdate(1, None, "half", None)]
+    assert recording.stages[0].finished and not recording.stages[0].open
+
+
+def test_failed_stage_is_not_finished() -> None:
+    """A stage that an exception left is closed but not finished."""
+    recording = RecordingProgress()
+    with pytest.raises(ValueError, match="boom"), recording.stage("build"):
+        raise ValueError("boom")
+    assert not recording.stages[0].finished and not recording.stages[0].open
+
+
+def test_progress_refuses_an_update_after_the_end() -> None:
+    """A stage that has ended shows nothing any more."""
+    recording = RecordingProgress()
+    with recording.stage("build") as stage:
+        pass
+    with pytest.raises(AssertionError, match="'build' was updated after its end"):
+        stage.update(1)
+
+
+def test_progress_refuses_stages_within_stages() -> None:
+    """A terminal shows one stage at a time."""
+    recording = RecordingProgress()
+    with (
+        pytest.raises(AssertionError, match="'boot' was opened inside 'build'"),
+        recording.stage("build"),
+        recording.stage("boot"),
+    ):
+        pass
+
+
+def test_progress_refuses_several_lines() -> None:
+    """What is said is one line."""
+    with pytest.raises(AssertionError, match="takes one line"):
+        RecordingProgress().say("one\ntwo")
