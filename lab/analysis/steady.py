@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-FEWEST_READINGS = 8
+FEWEST_READINGS = 10
 """A trace with fewer readings cannot show a steady state; the report says so once."""
 
 _SMALLEST_CHANGE = 0.05
@@ -23,7 +23,8 @@ _SCATTERS = 3.0
 """A change must also be this many times the scatter that is left when it is taken out."""
 
 _P_VALUE = 0.01
-_SHORTEST_LEVEL = 3
+_SHORTEST_LEVEL = 4
+"""Readings on each side of a cut: with fewer, chance alone makes steps in a short run."""
 
 
 def unsteady_reason(trace: Sequence[float]) -> str:

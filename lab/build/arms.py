@@ -32,16 +32,16 @@ class Arms:
         """Return the content of builds.json: per arm the build, and what series made the candidate."""
         series = self.series
         return {
-            "baseline": {**self.baseline.to_json(), "series": None, "patch_ids": []},
+            "baseline": {**self.baseline.to_json(), "patch_ids": []},
             "candidate": {
                 **self.candidate.to_json(),
-                "series": series
-                and {
-                    "title": series.title,
-                    "revision": series.revision,
-                    "patches": [json_from_patch(patch) for patch in series.patches],
-                },
                 "patch_ids": [patch.patch_id for patch in series.patches] if series else [],
+            },
+            "series": series
+            and {
+                "title": series.title,
+                "revision": series.revision,
+                "patches": [json_from_patch(patch) for patch in series.patches],
             },
             "base_commit": self.source.commit,
             "warnings": list(self.warnings),

@@ -11,6 +11,7 @@ from lab.errors import InputError, NotComparableError
 
 FORMAT = 1
 
+_OPTIMISED = ("-O2", "-O3", "-Ofast")
 _COMPARED = ("configure_options", "compiler", "linker", "libraries", "c_flags", "firmware_sha256")
 
 
@@ -91,7 +92,7 @@ class Build:
             "binary_sha256": self.binary_sha256,
             "firmware_sha256": dict(self.firmware_sha256),
             "built_at": self.built_at,
-            "seconds": round(self.seconds, 2),
+            "seconds": self.seconds,
             "steps": self.steps,
             "cached": self.cached,
         }
@@ -139,8 +140,8 @@ def differences(one: Build, other: Build) -> tuple[str, ...]:
 
 def debug_traits(build: Build) -> tuple[str, ...]:
     """Return what makes a build unfit for measuring: no optimisation, sanitizers, coverage."""
-    levels = [flag for flag in build.c_flags if flag.startswith("-O")]
-    traits = [] if levels and levels[-1] in ("-O2", "-O3", "-Ofast") else [f"optimisation {levels[-1:] or 'none'}"]
+    level = next((flag for flag in reversed(build.c_flags) if flag.startswith("-O")), "no -O at all")
+    traits = () if level in _OPTIMISED else (f"optimisation {level}",)
     bad = ("-fsanitize", "--coverage", "-fprofile-arcs", "-ftest-coverage", "-pg")
     return (*traits, *(flag for flag in build.c_flags if flag.startswith(bad)))
 

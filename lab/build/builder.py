@@ -97,7 +97,7 @@ class Builder:
                     binary_sha256=_sha256(folder / "qemu-system-x86_64"),
                     firmware_sha256={path.name: _sha256(path) for path in sorted((folder / "firmware").iterdir())},
                     built_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                    seconds=time.monotonic() - start,
+                    seconds=round(time.monotonic() - start, 2),
                     steps=steps,
                 )
             )

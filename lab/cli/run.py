@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,6 @@ from lab.experiment.machines import machine_from_cell
 from lab.experiment.schedule import cells_from_points, draw_schedule, points_from_factors
 from lab.host.packages import install_packages, missing_packages
 from lab.image.build import build_image
-from lab.image.recipe import load_recipe
 from lab.machine.command_line import GuestBoot, Wiring, argv_from_spec
 from lab.record import Arm
 from lab.report.write import report_text_for_terminal, write_report
@@ -90,7 +90,8 @@ def bench_command(job: Path | None, quiet: bool, **options: Any) -> int:
 def _run(job: Path, *, quiet: bool, as_json: bool, **options: Any) -> int:
     arms = ArmsRequest(**{name: options.pop(name) for name in ("tree", "base", "series", "range", "revision")})
     progress = progress_for(quiet=quiet)
-    done = conduct(Request(job=job, arms=arms, **options), progress)
+    command = text_from_argv(("lab", *sys.argv[1:]))
+    done = conduct(Request(job=job, arms=arms, command=command, **options), progress)
     with progress.stage("writing the report"):
         paths = write_report(done.folder)
     if as_json:
@@ -164,7 +165,7 @@ def command_line_command(job: Path, cell_id: str | None, quiet: bool, **arms_opt
     cell = cell_from_id(loaded, cell_id)
     progress = progress_for(quiet=quiet)
     arms = arms_from_request(with_demonstration(loaded, ArmsRequest(**arms_options))[0], progress=progress)
-    image = build_image(load_recipe(project_dir() / "guest-images" / f"{loaded.job.image}.toml"), progress=progress)
+    image = build_image(loaded.recipe(), progress=progress)
     build = arms.baseline if cell.arm is Arm.BASELINE else arms.candidate
     spec = machine_from_cell(loaded.job, cell, "tcg")
     boot = GuestBoot(image.kernel, image.initrd, image.cmdline)

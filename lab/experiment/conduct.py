@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from lab.errors import HostError, InputError
 from lab.experiment.arms import ArmsRequest, arms_from_request
-from lab.experiment.job import LoadedJob, load_job
+from lab.experiment.job import LoadedJob, ProfileTable, load_job
 from lab.experiment.machines import fio_from_cell, machine_from_cell
 from lab.experiment.question import Choices, choices_from_text, question_text, same_question
 from lab.experiment.realise import Bench, realise
@@ -26,10 +26,11 @@ from lab.experiment.runner import pending_runs, run_schedule
 from lab.experiment.schedule import cells_from_points, draw_schedule, points_from_factors
 from lab.experiment.store import BUILDS, HOST, ResultsFolder
 from lab.host.accelerator import probe_accelerator
+from lab.host.accelerator_choice import AcceleratorChoice
 from lab.host.facts import fingerprint, host_facts
 from lab.host.packages import require_packages
 from lab.image.build import build_image
-from lab.image.recipe import load_recipe
+from lab.image.guest_image import GuestImage
 from lab.progress import Progress
 from lab.record import Arm, Cell, RunRecord
 from lab.settings import cache_dir, project_dir
@@ -46,6 +47,7 @@ class Request:
     :param arms: sources, base and series.
     :param accelerator: ``kvm`` or ``tcg`` to insist on one; None takes the best that works.
     :param seed: of the schedule; None draws one.
+    :param command: what was typed, for the report's "run it again".
     """
 
     job: Path
@@ -54,6 +56,7 @@ class Request:
     profile: str | None = None
     accelerator: str | None = None
     seed: int | None = None
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,32 +81,14 @@ def conduct(request: Request, progress: Progress) -> Conducted:
     loaded = load_job(request.job)
     profile_name, profile = loaded.profile(request.profile)
     arms_request, known_verdict = with_demonstration(loaded, request.arms)
-    cells = cells_from_points(points_from_factors(loaded.job.factors))
-    for cell in cells:  # a level that makes no machine is found now, not in block 1
-        machine_from_cell(loaded.job, cell, "tcg")
-        fio_from_cell(loaded, profile, cell, 0)
+    cells = checked_cells(loaded, profile)
     require_packages()
     with _exclusive_host():
         arms = arms_from_request(arms_request, progress=progress)
-        image = build_image(load_recipe(project_dir() / "guest-images" / f"{loaded.job.image}.toml"), progress=progress)
+        image = build_image(loaded.recipe(), progress=progress)
         choice = probe_accelerator(arms.baseline.qemu, arms.baseline.firmware, image, progress=progress)
-        if request.accelerator not in (None, choice.accelerator):
-            raise HostError(
-                f"accelerator {request.accelerator} was asked for, but this host has {choice.accelerator} only: "
-                f"{choice.reason}",
-                remedy="'lab doctor' says what was tried; without --accelerator the lab takes what works",
-            )
-        facts = host_facts()
-        host = {
-            **facts.to_json(),
-            "fingerprint": fingerprint(facts),
-            "accelerator": choice.accelerator,
-            "accelerator_reason": choice.reason,
-            "guest_image": image.key,
-            "guest_kernel": image.kernel_version,
-            "guest_programs": dict(image.programs),
-        }
-        builds = arms.to_json()
+        accelerator = _accelerator(request.accelerator, choice)
+        host, builds = _host_json(choice, accelerator, image), arms.to_json()
         seed = request.seed if request.seed is not None else random.SystemRandom().getrandbits(31)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         choices = Choices(
@@ -113,19 +98,14 @@ def conduct(request: Request, progress: Progress) -> Conducted:
             seed=seed,
             series=arms_request.series_name,
             image=image.key,
-            accelerator=choice.accelerator,
+            accelerator=accelerator,
             known_verdict=known_verdict,
+            command=request.command,
         )
         question = question_text(loaded, choices)
         path = request.results or _unfinished(question, host, builds) or project_dir() / "results" / choices.id
-        bench = Bench(
-            loaded=loaded,
-            profile=profile,
-            builds={Arm.BASELINE: arms.baseline, Arm.CANDIDATE: arms.candidate},
-            image=image,
-            accelerator=choice.accelerator,
-            host=str(host["fingerprint"]),
-        )
+        arm_builds = {Arm.BASELINE: arms.baseline, Arm.CANDIDATE: arms.candidate}
+        bench = Bench(loaded, profile, arm_builds, image, accelerator, str(host["fingerprint"]))
         with ResultsFolder(path) as folder:
             if folder.exists:
                 _check_same(folder, question, host, builds)
@@ -141,6 +121,44 @@ def conduct(request: Request, progress: Progress) -> Conducted:
                 progress=progress,
             )
     return Conducted(path, records, known_verdict)
+
+
+def checked_cells(loaded: LoadedJob, profile: ProfileTable) -> tuple[Cell, ...]:
+    """Return the cells of a job, each proved to make a machine and a fio job: not in block 1, but now.
+
+    :raise InputError: a level does not.
+    """
+    cells = cells_from_points(points_from_factors(loaded.job.factors))
+    for cell in cells:
+        machine_from_cell(loaded.job, cell, "tcg")
+        fio_from_cell(loaded, profile, cell, 0)
+    return cells
+
+
+def _accelerator(wanted: str | None, choice: AcceleratorChoice) -> str:
+    """Return the accelerator to use: the one insisted on, if it boots a guest here, else the best that does."""
+    if wanted is None:
+        return choice.accelerator
+    if wanted not in choice.tiers:
+        raise HostError(
+            f"accelerator {wanted} was asked for, but it boots no guest on this host: {choice.reason}",
+            remedy="'lab doctor' says what was tried; without --accelerator the lab takes what works",
+        )
+    return wanted
+
+
+def _host_json(choice: AcceleratorChoice, accelerator: str, image: GuestImage) -> dict[str, Any]:
+    """Return the content of host.json: what must be equal for runs to be pooled, and what a reader wants to know."""
+    facts = host_facts()
+    return {
+        **facts.to_json(),
+        "fingerprint": fingerprint(facts),
+        "accelerator": accelerator,
+        "accelerator_reason": choice.reason,
+        "guest_image": image.key,
+        "guest_kernel": image.kernel_version,
+        "guest_programs": dict(image.programs),
+    }
 
 
 def with_demonstration(loaded: LoadedJob, arms: ArmsRequest) -> tuple[ArmsRequest, str]:

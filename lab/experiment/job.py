@@ -16,8 +16,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lab.errors import InputError
+from lab.image.recipe import Recipe, load_recipe
 from lab.machine.mapping import Device
 from lab.record import Level
+from lab.settings import project_dir
 from lab.units import METRICS
 from lab.workload.fio_job import FioJob, check_option_name, read_fio_job
 
@@ -158,6 +160,13 @@ class LoadedJob:
                 f"{self.path}: there is no profile '{wanted}'{hint}",
                 remedy=f"profiles are: {', '.join(self.job.profile)}",
             ) from None
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of the guest image.
+
+        :raise InputError: there is none of that name, or it is wrong.
+        """
+        return load_recipe(project_dir() / "guest-images" / f"{self.job.image}.toml")
 
     def sibling(self, relative: str) -> Path:
         """Return a path that the job names, which must lie below the job file's folder.

@@ -21,6 +21,7 @@ class Choices:
     :param seed: the schedule is drawn from it.
     :param series: what the user called the series, for people.
     :param known_verdict: of a demonstration series, empty otherwise.
+    :param command: what was typed.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Choices:
     image: str
     accelerator: str
     known_verdict: str = ""
+    command: str = ""
 
 
 def question_text(loaded: LoadedJob, choices: Choices) -> str:
@@ -59,9 +61,9 @@ def choices_from_text(text: str, where: str) -> Choices:
 
 
 def same_question(one: str, other: str) -> bool:
-    """Tell whether two stored questions differ in nothing but the name of their folder and their seed."""
+    """Tell whether two stored questions differ in nothing but their folder's name, their seed and the words typed."""
     trees = [tomllib.loads(text) for text in (one, other)]
     for tree in trees:
-        for free in ("id", "seed"):
+        for free in ("id", "seed", "command"):
             tree.get(_TABLE, {}).pop(free, None)
     return trees[0] == trees[1]

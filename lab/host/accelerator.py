@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -144,7 +145,7 @@ def try_boot(tier: Tier, subject: Subject, folder: Path, *, deadline: Deadline |
                 if FIRST_LINE in _text(console):
                     return True, f"booted the guest kernel in {deadline.elapsed_s():.1f} s"
                 if code is not None:
-                    return False, f"QEMU ended by itself with exit status {code}: {_last_words(log, console)}"
+                    return False, f"QEMU ended by itself with {_status(code)}: {_last_words(log, console)}"
                 return None
 
             works, detail = deadline.wait_for("the guest's first line", outcome)
@@ -173,14 +174,14 @@ def try_qtest(qemu: Path) -> Attempt:
 
 
 @contextmanager
-def _locked(folder: Path, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Let one lab at a time ask a question: the attempts write to files of the folder."""
     try:
-        with FileLock(folder / "lock", timeout=timeout_s):
+        with FileLock(folder / "lock", timeout=_LOCK_TIMEOUT_S):
             yield
     except Timeout as err:
         raise HostError(
-            f"another lab has been trying the same binary and image for {timeout_s:g} s", remedy="call again"
+            f"another lab has been trying the same binary and image for {_LOCK_TIMEOUT_S:g} s", remedy="call again"
         ) from err
 
 
@@ -218,6 +219,10 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
+
+
+def _status(code: int) -> str:
+    return f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 def _last_words(log: Path, console: Path) -> str:

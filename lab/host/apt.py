@@ -23,6 +23,7 @@ from lab.settings import cache_dir
 
 _UPDATE_INTERVAL_S = 24 * 3600.0
 _DOWNLOAD_TIMEOUT_S = 1800.0
+_UNPACK_TIMEOUT_S = 300.0
 _KEYRINGS = Path("/usr/share/keyrings")
 _SUITE = re.compile(r"^[a-z][a-z0-9.+-]{0,60}$")
 _PACKAGE = re.compile(r"^[a-z0-9][a-z0-9.+-]*(=[A-Za-z0-9.+~:-]+)?$")
@@ -183,6 +184,16 @@ class PrivateApt:
         """
         words = ("source", "--download-only", "--only-source", "--quiet", *_checked((source_package,)))
         return self._fetch(("apt-get", *words), into)
+
+    def unpack(self, packages: Sequence[PackageVersion], into: Path) -> None:
+        """Fetch packages and unpack their files below a folder. Nothing of them is run, and root is not needed.
+
+        :raise HostError: a package cannot be fetched or unpacked.
+        """
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".debs-", dir=into.parent) as folder:
+            for deb in self.download([str(package) for package in packages], Path(folder)):
+                self._apt.run("dpkg-deb", "--extract", str(deb), str(into), timeout_s=_UNPACK_TIMEOUT_S)
 
     def _fetch(self, argv: Sequence[str], into: Path) -> tuple[Path, ...]:
         """Run a command that leaves files in its working folder; in ``into`` they appear complete or not at all."""

@@ -134,7 +134,8 @@ def _apt_install(names: Sequence[str], progress: Progress, log: Path, run: RunLo
         try:
             apt_get("update", timeout_s=_UPDATE_TIMEOUT_S)
         except StageError as err:
-            progress.say(f"the package lists could not be renewed, going on with those at hand: {err.message}")
+            why = err.message.splitlines()[0]
+            progress.say(f"the package lists could not be renewed, going on with those at hand: {why} (see {log})")
         apt_get("install", "--yes", "--no-install-recommends", *names, timeout_s=_INSTALL_TIMEOUT_S)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +74,11 @@ def used_mib(folder: Path) -> int:
     return blocks * 512 // _MIB
 
 
-def lab_processes(cache: Path) -> Iterator[LabProcess]:
+def lab_processes(cache: Path, *, now_s: Callable[[], float] = time.time) -> Iterator[LabProcess]:
     """Yield the processes whose program lies in the cache: the QEMU of a run, live or left behind."""
     for process in psutil.process_iter():
         try:
             if Path(process.exe()).is_relative_to(cache):
-                yield LabProcess(process.pid, max(0.0, time.time() - process.create_time()))
+                yield LabProcess(process.pid, max(0.0, now_s() - process.create_time()))
         except (psutil.Error, OSError):  # it ended meanwhile, or is not ours to look at
             continue

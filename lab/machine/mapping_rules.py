@@ -9,11 +9,12 @@ tests/real/test_mapping_oracle.py holds the errors against a real binary.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lab.machine.mapping import MAIN_LOOP, Device, Dialect, IOThreadMapping, iothreads_named
 from lab.machine.mapping_placement import Placement, sharing
+from lab.machine.mapping_short import is_iothread_name
 
 VIRTQUEUE_LIMIT = 1024
 """``VIRTIO_QUEUE_MAX`` in QEMU's include/hw/virtio/virtio.h."""
@@ -73,12 +74,13 @@ def check(
     """Say what QEMU does with a mapping.
 
     :param mapping: None where the property is not set.
-    :param iothreads: the IOThread objects there are; None takes those that the mapping and the device name.
+    :param iothreads: the IOThread objects there are; None takes those that the mapping and the device name, but for
+        names that QEMU gives to no object.
     :param vcpus: of the guest; None leaves out what is said about them.
     :param placement: which CPUs the threads may use; None leaves out what is said about them.
     """
     asked = mapping or IOThreadMapping()
-    known = tuple(iothreads) if iothreads is not None else iothreads_named(mapping, device.iothread)
+    known = tuple(iothreads) if iothreads is not None else _possible(iothreads_named(mapping, device.iothread))
     errors = tuple(_errors(asked, device, known))
     if errors:
         return CheckResult(errors)
@@ -90,6 +92,10 @@ def check(
         *sharing(queues, device.num_queues, vcpus, placement),
     )
     return CheckResult((), warnings, {name: iothread or MAIN_LOOP for name, iothread in queues.items()})
+
+
+def _possible(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if is_iothread_name(name))
 
 
 def _assignment(mapping: IOThreadMapping, device: MappedDevice) -> dict[str, str | None]:

@@ -108,7 +108,7 @@ def _apply(repository: Repository, index: Mapping[str, str], patch: Patch, *opti
 
 def _commit(repository: Repository, tree_id: str, parent: str, patch: Patch) -> str:
     name, address = email.utils.parseaddr(patch.author)
-    date = _git_date(patch.date)
+    date = git_date(patch.date)
     env = {
         **_COMMITTER,
         "GIT_COMMITTER_DATE": date,
@@ -120,7 +120,7 @@ def _commit(repository: Repository, tree_id: str, parent: str, patch: Patch) -> 
     return repository.git(*words, env=env, stdin=patch.message.encode(errors="replace")).stdout.strip()
 
 
-def _git_date(text: str) -> str:
+def git_date(text: str) -> str:
     """Return a mail's date as git takes it for certain; a fixed one where it cannot be read."""
     try:
         sent_at = email.utils.parsedate_to_datetime(text)

@@ -70,11 +70,11 @@ def diagnose_hunk(hunk: Hunk, lines: Sequence[str]) -> tuple[Diagnosis, str] | N
 
 
 def _with_less_context(hunk: Hunk, lines: Sequence[str], expected: int) -> tuple[Diagnosis, str] | None:
-    """Look for the hunk with one line of context after another left out, as ``patch --fuzz`` does."""
+    """Look for the hunk with one line of context after another left out, as ``patch --fuzz`` does; one is kept."""
     before = _context(hunk.lines)
     after = _context(hunk.lines[::-1])
     old = hunk.old_lines
-    for less in range(1, max(before, after) + 1):
+    for less in range(1, max(before, after)):
         head, tail = min(less, before), min(less, after)
         core = old[head : len(old) - tail]
         at = find(core, lines, expected + head)

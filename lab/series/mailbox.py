@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.errors import CommandError, InputError
+from lab.errors import InputError
 from lab.series.repository import run_git
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -25,6 +25,7 @@ def mails_from_path(path: Path) -> tuple[bytes, ...]:
     """Return the raw mails of a path in the order they are stored, format-patch files by name.
 
     :raise InputError: nothing is there, it cannot be read, or it holds no mail.
+    :raise CommandError: git is not installed.
     """
     try:
         mails = tuple(mail for content in _contents(path) for mail in split_mailbox(content))
@@ -69,7 +70,7 @@ def split_mailbox(content: bytes) -> tuple[bytes, ...]:
     Lines such as ">From the start" occur in mails only because a mailbox quotes "From " at the start of a line
     (mbox(5), the mboxrd form quotes quoted ones too), so they are unquoted wherever they are.
 
-    :raise InputError: git cannot split it.
+    :raise CommandError: git is not installed.
     """
     if not content.strip():
         return ()
@@ -79,10 +80,7 @@ def split_mailbox(content: bytes) -> tuple[bytes, ...]:
         into = Path(folder) / "mails"
         into.mkdir()
         unquote = ["--mboxrd"] if _QUOTED_FROM.search(content) else []
-        try:
-            run_git("mailsplit", "-b", "-d8", *unquote, f"-o{into}", box)
-        except CommandError as err:
-            raise InputError(f"this is not a mailbox: {err.message}") from err
+        run_git("mailsplit", "-b", "-d8", *unquote, f"-o{into}", box)
         return tuple(_without_from_line(mail.read_bytes()) for mail in sorted(into.iterdir()))
 
 

@@ -48,7 +48,7 @@ def _mailinfo(raw: bytes, folder: str, message_file: Path, diff_file: Path) -> C
     # Without a ceiling git would read the settings of whatever repository the temporary folder lies in.
     env = {"GIT_CEILING_DIRECTORIES": str(Path(folder).parent)}
     words = (message_file, diff_file)
-    result = run_git("mailinfo", "--encoding=UTF-8", *words, cwd=Path(folder), env=env, stdin=raw, check=False)
+    result = run_git("mailinfo", "-u", *words, cwd=Path(folder), env=env, stdin=raw, check=False)
     if result.returncode != 0:
         # A charset that git does not know: take the bytes as they are rather than refuse the patch.
         result = run_git("mailinfo", "-n", *words, cwd=Path(folder), env=env, stdin=raw, check=False)

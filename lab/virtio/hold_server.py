@@ -11,16 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import socket
+import sys
+import termios
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from lab.errors import StageError
-from lab.virtio.nbd import REQUEST_BYTES, NbdCommand, NbdRequest, request_from_bytes, shake_hands, simple_reply
+from lab.deadline import Deadline
+from lab.errors import DeadlineError, StageError
+from lab.virtio.nbd import REQUEST_BYTES, NbdCommand, NbdRequest, Session, request_from_bytes, shake_hands
 from lab.virtio.scsi import BLOCK_BYTES
+
+_READ_S = 0.02
+_SETTLE_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,8 @@ class HoldServer:
         if entry is None:
             raise StageError(f"block request {request.number} is not held")
         _, client, nbd_request = entry
-        client.reply(nbd_request, error, self._read(request.export, nbd_request) if error == 0 else b"")
+        data = self._read(request.export, nbd_request) if error == 0 else b""
+        client.reply(nbd_request, error, data, in_two_pieces=True)
 
     def release_all(self) -> None:
         """End everything that is held, in order of arrival, and let the rest through."""
@@ -141,12 +149,12 @@ class HoldServer:
 
     def _serve(self, client: _Client) -> None:
         try:
-            export = shake_hands(client.receive, client.send, self._size_bytes)
-            while export is not None:
+            client.session = shake_hands(client.receive, client.send, self._size_bytes)
+            while client.session is not None:
                 request = request_from_bytes(client.receive(REQUEST_BYTES))
                 if request.command == NbdCommand.DISCONNECT:
                     break
-                self._handle(export, client, request)
+                self._handle(client.session.export, client, request)
         except (EOFError, OSError, StageError):
             pass  # QEMU went away, which the side that drives it sees for itself
         client.hang_up()
@@ -186,6 +194,7 @@ class _Client:
     """One connection; replies come from several threads, so each is sent whole."""
 
     def __init__(self, connection: socket.socket) -> None:
+        self.session: Session | None = None
         self._connection = connection
         self._send_lock = threading.Lock()
 
@@ -199,14 +208,31 @@ class _Client:
         return data
 
     def send(self, data: bytes) -> None:
-        with self._send_lock:
-            self._connection.sendall(data)
+        self._connection.sendall(data)
 
-    def reply(self, request: NbdRequest, error: int, data: bytes) -> None:
+    def reply(self, request: NbdRequest, error: int, data: bytes, *, in_two_pieces: bool = False) -> None:
+        assert self.session is not None, "a request comes after the handshake"
+        header, payload = self.session.reply(request, error=error, data=data)
         try:
-            self.send(simple_reply(request.cookie, error, data))
+            with self._send_lock:
+                if in_two_pieces and payload:
+                    self.send(header)
+                    self._let_qemu_settle()
+                    self.send(payload)
+                else:
+                    self.send(header + payload)
         except OSError:  # QEMU closed the disk; nobody waits for this any more
             self.hang_up()
+
+    def _let_qemu_settle(self) -> None:
+        """Wait until QEMU has read a header and its coroutines have gone to sleep again (see lab.virtio.nbd)."""
+        for seconds, check in ((_READ_S, self._nothing_unread), (_SETTLE_S, lambda: None)):
+            with contextlib.suppress(DeadlineError):
+                Deadline(seconds).wait_for("QEMU to read a header", check, interval_s=0.0005)
+
+    def _nothing_unread(self) -> bool | None:
+        unread = fcntl.ioctl(self._connection, termios.TIOCOUTQ, bytes(4))  # SIOCOUTQ of unix(7)
+        return int.from_bytes(unread, sys.byteorder) == 0 or None
 
     def hang_up(self) -> None:
         with contextlib.suppress(OSError):  # it hung up first

@@ -54,9 +54,11 @@ MAY_IMPORT = {
 MET_IN = {
     "asyncio": "machine.monitor",
     "click": "cli __main__",
+    "elftools": "image",
     "fabric": "machine.guest_shell",
     "invoke": "machine.guest_shell",
     "jinja2": "report",
+    "lz4": "image",
     "matplotlib": "report.charts",
     "numpy": "analysis report virtio",
     "pandas": "analysis report",
@@ -67,10 +69,12 @@ MET_IN = {
     "scipy": "analysis",
     # command: what ends by itself; the others: QEMU, a long-lived process; git fast-import, which is fed a stream
     "subprocess": "command machine.process series.repository",
+    "zstandard": "image",
 }
 
 # Import package: the distribution in pyproject.toml that brings it, where that has another name.
 BROUGHT_BY = {
+    "elftools": "pyelftools",
     "invoke": "fabric",  # half of fabric's interface; fabric says which version
     "qemu": "qemu.qmp",
 }

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from lab.errors import MonitorError
 from lab.progress import Progress
-from lab.testing import FakeClock, RecordingProgress, StageUpdate
+from lab.testing import FakeClock, FakeMonitor, RecordingProgress, StageUpdate
 
 
 def test_clock_refuses_to_go_back() -> None:
@@ -65,3 +66,19 @@ def test_progress_refuses_several_lines() -> None:
     """What is said is one line."""
     with pytest.raises(AssertionError, match="takes one line"):
         RecordingProgress().say("one\ntwo")
+
+
+def test_monitor_answers_from_its_table() -> None:
+    """A fake monitor answers what it was told to, raises what it was told to, and remembers the questions."""
+    monitor = FakeMonitor({"query-status": {"status": "running"}, "device_del": MonitorError("refused")})
+    assert monitor.execute("query-status") == {"status": "running"}
+    with pytest.raises(MonitorError, match="refused"):
+        monitor.execute("device_del", {"id": "disk0"})
+    monitor.close()
+    assert monitor.executed == [("query-status", None), ("device_del", {"id": "disk0"})]
+
+
+def test_monitor_refuses_other_commands() -> None:
+    """A command without an answer is a mistake of the test or of the code under test."""
+    with pytest.raises(AssertionError, match="not told how to answer quit"):
+        FakeMonitor({}).execute("quit")

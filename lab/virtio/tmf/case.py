@@ -60,15 +60,18 @@ class TmfCase:
     mapping: str
 
     @property
-    def name(self) -> str:
-        """The case without its mapping, in words."""
-        return f"{tmf_text(self.subtype)}, tag {self.tag_state}, {self.lun_state}, queue {self.queue}"
-
-    @property
     def id(self) -> str:
         """A name for folders and for ``--only``."""
         parts = (self.mapping, tmf_text(self.subtype), self.tag_state, self.lun_state, f"queue {self.queue}")
         return "/".join(part.replace(" ", "-") for part in parts)
+
+
+def situation(case: TmfCase) -> str:
+    """Return the states of tag and LUN in words; the one that is not the default says enough."""
+    if case.lun_state is LunState.PRESENT:
+        return f"tag {case.tag_state}"
+    absent = case.lun_state in (LunState.ABSENT_LUN, LunState.ABSENT_TARGET)
+    return str(case.lun_state) if absent else f"LUN {case.lun_state}"
 
 
 def matrix_cases(mappings: Iterable[str]) -> tuple[TmfCase, ...]:

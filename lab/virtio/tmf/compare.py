@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.virtio.tmf.case import situation
 from lab.virtio.tmf.judge import Verdict, answer_of, function_text
 from lab.virtio.tmf.matrix import TmfResult
 from lab.virtio.virtio_scsi import tmf_text
@@ -71,16 +72,11 @@ def _change(before: TmfResult, after: TmfResult) -> tuple[str, bool | None] | No
 
 
 def _from_group(what: str, better: bool | None, group: Sequence[TmfResult]) -> Change:
-    situations = ", ".join(dict.fromkeys(_situation(result) for result in group))
+    situations = ", ".join(dict.fromkeys(situation(result.case) for result in group))
     mappings = ", ".join(dict.fromkeys(result.case.mapping for result in group))
     noun = "case" if len(group) == 1 else "cases"
     sentence = f"{what} ({len(group)} {noun}: {situations}; mappings {mappings})"
     return Change(sentence, tuple(result.case.id for result in group), better)
-
-
-def _situation(result: TmfResult) -> str:
-    case = result.case
-    return f"tag {case.tag_state}" if case.lun_state == "present" else f"LUN {case.lun_state}"
 
 
 def _mapping_changes(baseline: Sequence[TmfResult], candidate: Sequence[TmfResult]) -> list[Change]:

@@ -52,18 +52,17 @@ class TmfResult:
 
 
 class Backtraces:
-    """Which hangs have a backtrace already: one for each function and mapping is enough, and each takes seconds."""
+    """Which functions have a backtrace already: one for each is enough, and each takes seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: set[tuple[int, str]] = set()
+        self._taken: set[int] = set()
 
     def wanted(self, case: TmfCase) -> bool:
         """Tell whether this hang should get one, and remember that it does."""
-        key = (case.subtype, case.mapping)
         with self._lock:
-            fresh = key not in self._taken
-            self._taken.add(key)
+            fresh = case.subtype not in self._taken
+            self._taken.add(case.subtype)
             return fresh
 
 
@@ -73,11 +72,11 @@ def run_matrix(
     """Perform every case, in any order; results are in the order of the cases.
 
     :param evidence: folder that gets a folder for each case that did not pass; made only then.
-    :param workers: machines at a time; by default three for each CPU.
+    :param workers: machines at a time; by default four for each CPU.
     :raise LabError: QEMU does not start at all.
     """
     backtraces = Backtraces()
-    count = workers or min(3 * (os.cpu_count() or 1), 24)
+    count = workers or min(4 * (os.cpu_count() or 1), 32)
     results: dict[TmfCase, TmfResult] = {}
     failed = 0
     with progress.stage(title, len(cases)) as stage, ThreadPoolExecutor(count, thread_name_prefix="tmf") as pool:

@@ -18,15 +18,15 @@ from lab.virtio.scsi import read_10, test_unit_ready
 from lab.virtio.tmf.case import TmfCase
 from lab.virtio.tmf.oracle import selects, waits_for_commands
 from lab.virtio.tmf.plan import ADDRESSED, UNITS, Plan, PlannedCommand, Unplug
-from lab.virtio.tmf.watchdog import Stall, wait_or_stall
+from lab.virtio.tmf.watchdog import Stall, WatchedProcess, wait_or_stall
 from lab.virtio.tmf.witness import Trace
 from lab.virtio.virtio_scsi import CommandResponse, Lun, Tmf, command_response
 from lab.virtio.virtio_scsi_driver import Completion, Request
 
-_PATIENCE_S = 1.2
+_PATIENCE_S = 1.0
 _LIMIT_S = 15.0
-_TAKEN_S = 1.0
-_STEP_S = 0.03
+_GLANCE_S = 0.05
+"""How long to wait, before QEMU's threads are looked at, for something that need not happen."""
 _EARLY_S = 0.01
 """Time for a function to be answered although what it waits for has not ended."""
 _UNPLUG_S = 0.05
@@ -90,6 +90,7 @@ class Performance:
     def __init__(self, machine: QtestMachine, case: TmfCase, plan: Plan) -> None:
         self._machine = machine
         self._driver = machine.driver
+        self._process = WatchedProcess(machine.process.pid)
         self._case = case
         self._plan = plan
         self._trace = Trace(machine.trace_log)
@@ -150,7 +151,7 @@ class Performance:
         plan, case = self._plan, self._case
         if plan.aborted_before:
             self._earlier = self._driver.manage_task(Tmf.ABORT_TASK, plan.lun, plan.tag)
-            self._try(lambda: self._acted(Tmf.ABORT_TASK, functions=1), _TAKEN_S)
+            self._expect(lambda: self._acted(Tmf.ABORT_TASK, functions=1))
         if plan.unplug is Unplug.BEFORE:
             self._device_del()
         self._function = self._driver.manage_task(case.subtype, plan.lun, plan.tag)
@@ -169,13 +170,12 @@ class Performance:
 
         A reset of a target goes from LUN to LUN and waits for each; then the commands that it waits for are released.
         """
-        patience = Deadline(_TAKEN_S)
-        while not patience.passed():
-            self._try(lambda: self._function_ended() or self._acted(self._case.subtype, functions), _STEP_S)
+        while True:
+            self._expect(lambda: self._function_ended() or self._acted(self._case.subtype, functions))
             if self._function_ended() or self._acted(self._case.subtype, functions):
                 break
-            if self._release(self._is_of_a_reset_lun):
-                patience = Deadline(_TAKEN_S)
+            if not self._release(self._is_of_a_reset_lun):
+                break
         self._try(self._function_ended, _EARLY_S)
 
     def _is_of_a_reset_lun(self, command: PlannedCommand) -> bool:
@@ -194,7 +194,7 @@ class Performance:
         if last is not None:
             self._release(lambda command: command != last)
             others = [held for held, command in zip(self._held, plan.held, strict=True) if command != last]
-            self._try(lambda: all(self._ended(request) for request in others), _TAKEN_S)
+            self._expect(lambda: all(self._ended(request) for request in others))
             self._try(self._function_ended, _EARLY_S)
         self._machine.disk.release_all()
 
@@ -232,8 +232,12 @@ class Performance:
             else:
                 self._completions[completion.request] = completion
 
+    def _expect(self, check: Callable[[], bool]) -> None:
+        """Wait for something that happens, unless QEMU sleeps without it."""
+        wait_or_stall(self._process, check, patience_s=_GLANCE_S, limit_s=_LIMIT_S)
+
     def _try(self, check: Callable[[], bool], seconds: float) -> None:
-        """Wait for something that need not happen."""
+        """Wait a fixed time for something that need not happen."""
         try:
             Deadline(seconds).wait_for("something that need not happen", lambda: check() or None, interval_s=0.001)
         except DeadlineError:
@@ -241,7 +245,7 @@ class Performance:
 
     def _wait(self, what: str, check: Callable[[], bool]) -> bool:
         """Wait for something that has to happen; on a stall, note it."""
-        stall = wait_or_stall(self._machine.process.pid, check, patience_s=_PATIENCE_S, limit_s=_LIMIT_S)
+        stall = wait_or_stall(self._process, check, patience_s=_PATIENCE_S, limit_s=_LIMIT_S)
         if stall is not None and self.observation.stall is None:
             self.observation.stall = stall
             self.observation.waiting_for = what

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lab.units import text_from_seconds
-from lab.virtio.tmf.case import LunState, TagState, TmfCase
+from lab.virtio.tmf.case import LunState, TagState, TmfCase, situation
 from lab.virtio.tmf.judge import Verdict, answer_of, function_text
 from lab.virtio.tmf.matrix import TmfResult
 from lab.virtio.tmf.oracle import CommandExpectation
@@ -33,6 +34,8 @@ _SHORT = {
     "BAD_TARGET": "no target",
     "INCORRECT_LUN": "no LUN",
 }
+_NUMBERS = re.compile(r"\d+")
+_TEXTS = 3
 _FIRST_WIDTH = 20
 _WIDTH = 11
 
@@ -81,30 +84,44 @@ def _cell(results: Sequence[TmfResult]) -> str:
             return f"{mark} {count}/{len(results)}"
     answers = {function_text(answer_of(result.seen.function)) for result in results}
     noted = "*" if any(result.judgement.notes for result in results) else ""
-    return "/".join(sorted(_SHORT.get(answer, answer) for answer in answers)) + noted
+    return ("mixed" if len(answers) > 1 else _SHORT.get(*answers, *answers)) + noted
 
 
 def _explanations(results: Sequence[TmfResult]) -> list[str]:
-    """One entry for each cell that did not pass or was noted: the first case of it stands for the others."""
+    """One entry for each function and kind of fault: the first case of it stands for the others."""
     groups: dict[tuple[Any, ...], list[TmfResult]] = {}
     for result in results:
         judgement = result.judgement
-        if judgement.verdict is not Verdict.PASSED or judgement.notes:
-            key = (judgement.verdict, result.case.subtype, _column(result.case))
-            groups.setdefault(key, []).append(result)
-    lines = []
-    for (verdict, *_), group in groups.items():
-        first = group[0]
-        mappings = ", ".join(dict.fromkeys(result.case.mapping for result in group))
-        head = "noted" if verdict is Verdict.PASSED else str(verdict)
-        lines.append(f"{head}: {first.case.name}; {len(group)} cases, mappings {mappings}")
-        lines += [f"    {text}" for text in (first.judgement.reasons or first.judgement.notes)[:3]]
-        if verdict is Verdict.FAILED:
-            lines.append(f"    expected by {first.expected.rule}")
-        if first.evidence is not None:
-            lines.append(f"    evidence: {first.evidence}")
-        lines.append("")
+        texts = judgement.reasons or judgement.notes
+        if texts:
+            kind = _NUMBERS.sub("", texts[0])
+            groups.setdefault((judgement.verdict, result.case.subtype, kind), []).append(result)
+    return [line for group in groups.values() for line in (*_explanation(group), "")]
+
+
+def _explanation(group: Sequence[TmfResult]) -> list[str]:
+    first = group[0]
+    judgement = first.judgement
+    head = "noted" if judgement.verdict is Verdict.PASSED else str(judgement.verdict)
+    situations = ", ".join(dict.fromkeys(situation(result.case) for result in group))
+    mappings = ", ".join(dict.fromkeys(result.case.mapping for result in group))
+    texts = judgement.reasons or judgement.notes
+    lines = [
+        f"{head}: {tmf_text(first.case.subtype)} in {_count(group)}: {situations}; mappings {mappings}",
+        f"    first: {first.case.id}",
+        *(f"    {text}" for text in texts[:_TEXTS]),
+    ]
+    if len(texts) > _TEXTS:
+        lines.append(f"    and {len(texts) - _TEXTS} more of the kind")
+    if judgement.verdict is Verdict.FAILED:
+        lines.append(f"    rule: {first.expected.rule}")
+    if first.evidence is not None:
+        lines.append(f"    evidence: {first.evidence}")
     return lines
+
+
+def _count(group: Sequence[TmfResult]) -> str:
+    return "1 case" if len(group) == 1 else f"{len(group)} cases"
 
 
 def _summary(results: Sequence[TmfResult], seconds: float) -> str:

@@ -1,17 +1,18 @@
 """A machine that does not go on, to whether it hangs, and to the evidence for it.
 
 "Not yet" and "never" differ: a process that was not scheduled is late, one whose threads all sleep while something is
-owed will not move by itself. So a hang is called when no thread used any CPU time for a while, or when QEMU kept a CPU
-busy for seconds without getting anywhere; anything else is undecided.
+owed will not move by itself. So a hang is called when every thread sleeps and used no CPU time for a while, or when
+QEMU kept a CPU busy for seconds without getting anywhere; anything else is undecided.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lab.command import is_installed, run
 from lab.deadline import Deadline
@@ -20,13 +21,15 @@ from lab.machine.monitor import Monitor
 from lab.machine.threads import cpu_time_ns
 from lab.virtio.qtest_machine import CONTROLLER_ID, QtestMachine
 
-_QUIET_S = 0.25
+_POLL_S = 0.0005
+_QUIET_S = 0.2
 _QUIET_CPU_NS = 1_000_000
 _BUSY_CPU_NS = 4_000_000_000
-_QMP_S = 1.0
+_QMP_S = 0.5
+_NUDGE_S = 0.2
 _BACKTRACE_S = 30.0
+_PROC = Path("/proc")
 _CONTROLLER_PATH = f"/machine/peripheral/{CONTROLLER_ID}/virtio-backend"
-
 
 SECOND_KICK = "a second kick of every virtqueue"
 NEW_CONNECTION = "closing the disk's NBD connection"
@@ -42,42 +45,78 @@ class Stall(StrEnum):
     TOO_SLOW = "QEMU was not given enough CPU time to tell"
 
 
+class Watched(Protocol):
+    """A process that can be seen to make progress or not."""
+
+    def cpu_ns(self) -> int:
+        """Return the CPU time of all threads so far.
+
+        :raise GuestError: the process is gone.
+        """
+
+    def wants_cpu(self) -> bool:
+        """Tell whether a thread runs, or waits for a CPU or a disk."""
+
+
+class WatchedProcess:
+    """A process of this host, seen through /proc."""
+
+    def __init__(self, pid: int, proc: Path = _PROC) -> None:
+        self._pid = pid
+        self._proc = proc
+
+    def cpu_ns(self) -> int:
+        """Return the CPU time of all threads so far.
+
+        :raise GuestError: the process is gone.
+        """
+        return sum(cpu_time_ns(self._pid, proc=self._proc).values())
+
+    def wants_cpu(self) -> bool:
+        """Tell whether a thread runs, or waits for a CPU or a disk (states R and D of proc(5))."""
+        return any(state in "RD" for state in self._states())
+
+    def _states(self) -> Iterator[str]:
+        for task in (self._proc / str(self._pid) / "task").glob("*/stat"):
+            with suppress(OSError):  # a thread that ended meanwhile
+                yield task.read_text().rpartition(")")[2].split()[0]
+
+
 def wait_or_stall(
-    pid: int,
+    process: Watched,
     check: Callable[[], bool],
     *,
     patience_s: float,
     limit_s: float,
-    poll_interval_s: float = 0.0005,
-    cpu_time: Callable[[int], dict[int, int]] = cpu_time_ns,
     make_deadline: Callable[[float], Deadline] = Deadline,
 ) -> Stall | None:
     """Wait until ``check`` is true, and say why it will not be.
 
-    :param patience_s: how long to wait before QEMU's threads are looked at.
-    :param limit_s: how long to wait for a QEMU that is doing something.
+    :param patience_s: how long to wait before the process is looked at.
+    :param limit_s: how long to wait for a process that is doing something.
     :return: None when ``check`` came true.
     """
 
-    def wait(seconds: float) -> bool:
+    def came_true(seconds: float) -> bool:
         try:
-            make_deadline(seconds).wait_for("an answer", lambda: check() or None, interval_s=poll_interval_s)
+            make_deadline(seconds).wait_for("an answer", lambda: check() or None, interval_s=_POLL_S)
         except DeadlineError:
             return False
         return True
 
     whole = make_deadline(limit_s)
     try:
-        first = sum(cpu_time(pid).values())
-        if wait(patience_s):
+        first = process.cpu_ns()
+        if came_true(patience_s):
             return None
         while not whole.passed():
-            before = sum(cpu_time(pid).values())
-            if wait(_QUIET_S):
+            before = process.cpu_ns()
+            wanted_cpu = process.wants_cpu()
+            if came_true(_QUIET_S):
                 return None
-            if sum(cpu_time(pid).values()) - before < _QUIET_CPU_NS:
+            if process.cpu_ns() - before < _QUIET_CPU_NS and not wanted_cpu and not process.wants_cpu():
                 return Stall.ASLEEP
-        return Stall.SPINNING if sum(cpu_time(pid).values()) - first > _BUSY_CPU_NS else Stall.TOO_SLOW
+        return Stall.SPINNING if process.cpu_ns() - first > _BUSY_CPU_NS else Stall.TOO_SLOW
     except GuestError:
         return None if check() else Stall.EXITED
 
@@ -108,7 +147,7 @@ def save_backtrace(machine: QtestMachine) -> None:
     (machine.folder / "backtrace.txt").write_text(text, encoding="utf-8")
 
 
-def nudged(machine: QtestMachine, check: Callable[[], bool], patience_s: float = 0.3) -> str | None:
+def nudged(machine: QtestMachine, check: Callable[[], bool]) -> str | None:
     """Try what would move a machine that is not hung for good, and say what it was that moved it.
 
     QEMU's NBD client with several IOThreads can overlook a reply until the next one comes; hanging up makes it give
@@ -120,7 +159,7 @@ def nudged(machine: QtestMachine, check: Callable[[], bool], patience_s: float =
     ):
         try:
             action()
-            Deadline(patience_s).wait_for("an answer", lambda: check() or None, interval_s=0.002)
+            Deadline(_NUDGE_S).wait_for("an answer", lambda: check() or None, interval_s=0.002)
         except DeadlineError:
             continue
         except StageError:  # QEMU went away meanwhile
@@ -136,7 +175,7 @@ def _ask(monitor: Monitor, command: str, arguments: dict[str, object] | None = N
         return {"error": err.message}
 
 
-def _threads(pid: int, proc: Path = Path("/proc")) -> list[dict[str, str]]:
+def _threads(pid: int, proc: Path = _PROC) -> list[dict[str, str]]:
     """Return name, state and kernel function of each thread, as far as the kernel tells."""
     threads = []
     for task in sorted((proc / str(pid) / "task").glob("*")):

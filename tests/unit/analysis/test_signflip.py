@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from lab.analysis.signflip import Array, blocks_for_level, blocks_to_decide, intervals, p_values
 
@@ -9,6 +10,7 @@ NAN = float("nan")
 
 
 def columns(*points: list[float]) -> Array:
+    """Return the differences of points, given one after the other, as blocks x points."""
     return np.array(points, dtype=np.float64).T
 
 
@@ -31,7 +33,7 @@ def test_no_difference_at_all_is_p_one() -> None:
 
 
 def test_six_blocks_decide_three_points_that_move_together() -> None:
-    """Where all points change, only the all-equal patterns are as extreme: 2/64 for each, where Holm would give 6/64."""
+    """Where all points change, only the all-equal patterns are as extreme: 2/64 each, where Holm would give 6/64."""
     own, adjusted = p_values(columns([0.10, 0.11, 0.12, 0.10, 0.09, 0.11], [0.2, 0.21] * 3, [-0.3, -0.31] * 3))
     assert own == pytest.approx([2 / 64] * 3)
     assert adjusted == pytest.approx([2 / 64] * 3)
@@ -40,9 +42,9 @@ def test_six_blocks_decide_three_points_that_move_together() -> None:
 def test_adjusted_p_by_hand_for_two_points() -> None:
     """Adjusted p-values of two points with three blocks, counted by hand.
 
-    Point A is 1, 1, 1 (any pattern but +++ and its mirror has a smaller t), point B is 1, -1, 1, whose t is infinite for
-    the patterns +-+ and -+-. A: +++ and --- reach infinity in A, +-+ and -+- in B: 4/8. B: observed |sum| 1 of 3, reached
-    by every pattern: 1.
+    Point A is 1, 1, 1 (any pattern but +++ and its mirror has a smaller t), point B is 1, -1, 1, whose t is infinite
+    for the patterns +-+ and -+-. A: +++ and --- reach infinity in A, +-+ and -+- in B: 4/8. B: observed |sum| 1 of 3,
+    reached by every pattern: 1.
     """
     own, adjusted = p_values(columns([1.0, 1.0, 1.0], [1.0, -1.0, 1.0]))
     assert own == pytest.approx([2 / 8, 1])
@@ -113,8 +115,6 @@ def test_many_blocks_are_drawn_and_agree_with_the_t_test() -> None:
     noise = np.random.default_rng(7).normal(0.01, 0.03, 40)
     first, second = p_values(columns(list(noise))), p_values(columns(list(noise)))
     assert first[0][0] == second[0][0]
-    from scipy import stats
-
     student = stats.ttest_1samp(noise, 0)
     assert first[0][0] == pytest.approx(student.pvalue, abs=0.01)
     bounds = intervals(columns(list(noise)), 0.05)
@@ -128,7 +128,7 @@ def test_fewest_blocks_for_a_level() -> None:
 
 
 def test_blocks_to_decide_grow_with_the_square_of_the_spread() -> None:
-    """Without spread the fewest are enough; a spread of twice the effect needs about (1.96 + 1.28)^2 * 4 = 42 blocks."""
+    """Without spread the fewest are enough; twice the effect of spread needs about (1.96 + 1.28)^2 * 4 = 42 blocks."""
     assert blocks_to_decide(0.0, 0.02, 0.05) == 6
     assert 40 <= blocks_to_decide(0.04, 0.02, 0.05) <= 46
     assert blocks_to_decide(0.4, 0.02, 0.05) == pytest.approx(100 * 42, rel=0.02)

@@ -11,107 +11,136 @@ from lab.analysis.verdict import Numbers, Verdict, judge
 from lab.units import Better
 
 ALPHA, SMALLEST = 0.05, 0.02
-CAMPAIGNS = 2000
-POINTS, BLOCKS = 3, 6
-Noise = Callable[[np.random.Generator, int], Array]
+ALARMS = {Verdict.REGRESSED, Verdict.IMPROVED}
+Noise = Callable[[np.random.Generator, int, int], Array]
 
 
-def normal(rng: np.random.Generator, runs: int) -> Array:
-    return rng.normal(0, 0.03, runs)
+def normal(rng: np.random.Generator, campaigns: int, runs: int) -> Array:
+    """Return 3 % noise."""
+    return rng.normal(0, 0.03, (campaigns, runs))
 
 
-def heavy_tailed(rng: np.random.Generator, runs: int) -> Array:
-    return 0.03 * rng.standard_t(2, runs)
+def heavy_tailed(rng: np.random.Generator, campaigns: int, runs: int) -> Array:
+    """Return noise of infinite variance: now and then a run is far off."""
+    return 0.03 * rng.standard_t(2, (campaigns, runs))
 
 
-def drifting(rng: np.random.Generator, runs: int) -> Array:
-    return rng.normal(0, 0.01, runs) + np.linspace(0, 0.3, runs)
+def drifting(rng: np.random.Generator, campaigns: int, runs: int) -> Array:
+    """Return a host that gets 30 % faster from the first run to the last."""
+    return rng.normal(0, 0.01, (campaigns, runs)) + np.linspace(0, 0.3, runs)
 
 
-def bimodal(rng: np.random.Generator, runs: int) -> Array:
-    return rng.normal(0, 0.01, runs) + 0.1 * rng.integers(0, 2, runs)
+def bimodal(rng: np.random.Generator, campaigns: int, runs: int) -> Array:
+    """Return runs at one of two speeds 10 % apart."""
+    return rng.normal(0, 0.01, (campaigns, runs)) + 0.1 * rng.integers(0, 2, (campaigns, runs))
 
 
-def autocorrelated(rng: np.random.Generator, runs: int) -> Array:
-    steps = rng.normal(0, 0.03, runs)
-    values = np.empty(runs)
-    values[0] = steps[0]
-    for index in range(1, runs):
-        values[index] = 0.9 * values[index - 1] + math.sqrt(1 - 0.9**2) * steps[index]
+def autocorrelated(rng: np.random.Generator, campaigns: int, runs: int) -> Array:
+    """Return runs that resemble the one before (0.9)."""
+    values = rng.normal(0, 0.03, (campaigns, runs))
+    for run in range(1, runs):
+        values[:, run] = 0.9 * values[:, run - 1] + math.sqrt(1 - 0.9**2) * values[:, run]
     return values
 
 
-def campaign(rng: np.random.Generator, noise: Noise, *, points: int, blocks: int, effect: float) -> Array:
-    """Return log ratios, blocks x points: noise along the schedule, the cells of each block in random order."""
+NOISES = [normal, heavy_tailed, drifting, bimodal, autocorrelated]
+
+
+def simulated(seed: int, noise: Noise, campaigns: int, *, points: int, blocks: int, effect: float = 0.0) -> Array:
+    """Return log ratios, campaigns x blocks x points: noise along the schedule, cells in random order in each block."""
+    rng = np.random.default_rng(seed)
     cells = 2 * points
-    along = noise(rng, blocks * cells).reshape(blocks, cells)
-    placed = np.take_along_axis(along, rng.permuted(np.tile(np.arange(cells), (blocks, 1)), axis=1), axis=1)
-    return placed[:, points:] - placed[:, :points] + math.log1p(effect)
+    along = noise(rng, campaigns, blocks * cells).reshape(campaigns, blocks, cells)
+    order = rng.permuted(np.broadcast_to(np.arange(cells), along.shape), axis=2)
+    placed = np.take_along_axis(along, order, axis=2)
+    return np.asarray(placed[:, :, points:] - placed[:, :, :points] + math.log1p(effect))
 
 
-def verdicts(ratios: Array) -> list[Verdict]:
-    """Judge one campaign as lab/analysis/family.py does."""
-    _, adjusted = p_values(ratios)
+def judged(ratios: Array, p: Array) -> list[Verdict]:
+    """Judge points as lab/analysis/family.py does.
+
+    :param ratios: blocks x points.
+    """
     bounds = intervals(ratios, ALPHA)
-    means = ratios.mean(axis=0)
+    rows = zip(ratios.mean(axis=0), bounds.low, bounds.high, bounds.coverage, p, strict=True)
     return [
         judge(
-            Numbers(math.exp(mean), math.exp(low), math.exp(high), coverage, p),
+            Numbers(math.exp(mean), math.exp(low), math.exp(high), coverage, p_adjusted),
             Better.HIGHER,
             smallest_effect=SMALLEST,
             alpha=ALPHA,
         )
-        for mean, low, high, coverage, p in zip(means, bounds.low, bounds.high, bounds.coverage, adjusted, strict=True)
+        for mean, low, high, coverage, p_adjusted in rows
     ]
 
 
-@pytest.mark.parametrize("noise", [normal, heavy_tailed, drifting, bimodal, autocorrelated])
-@pytest.mark.parametrize(("points", "blocks"), [(3, 6), (1, 8)])
-def test_false_alarms_at_any_point_stay_below_alpha(noise: Noise, points: int, blocks: int) -> None:
-    """Without an effect at most 5 % of 2000 campaigns raise an alarm at any point, whatever the noise looks like."""
-    rng = np.random.default_rng(20250213)
-    alarms = sum(
-        bool(
-            {Verdict.REGRESSED, Verdict.IMPROVED}
-            & set(verdicts(campaign(rng, noise, points=points, blocks=blocks, effect=0)))
-        )
-        for _ in range(CAMPAIGNS)
-    )
-    assert alarms / CAMPAIGNS <= ALPHA
+def judged_alone(ratios: Array) -> list[Verdict]:
+    """Judge campaigns of a single point each, all of them at once."""
+    columns = ratios[:, :, 0].T
+    return judged(columns, p_values(columns)[0])
+
+
+def share(verdicts: list[Verdict], wanted: set[Verdict]) -> float:
+    """Return the share of verdicts that are among the wanted ones."""
+    return sum(verdict in wanted for verdict in verdicts) / len(verdicts)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_false_alarms_of_a_single_point(noise: Noise) -> None:
+    """Without an effect at most 5 % of 20 000 campaigns raise an alarm; 12 of 256 sign patterns are 4.7 %."""
+    ratios = simulated(20250213, noise, 20_000, points=1, blocks=8)
+    assert share(judged_alone(ratios), ALARMS) <= ALPHA
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_false_alarms_at_any_of_three_points(noise: Noise) -> None:
+    """Without an effect at most 5 % of 2000 campaigns raise an alarm at any of their points."""
+    ratios = simulated(20250307, noise, 2000, points=3, blocks=6)
+    alarms = sum(bool(ALARMS & set(judged(one, p_values(one)[1]))) for one in ratios)
+    assert alarms / len(ratios) <= ALPHA
 
 
 def test_false_alarms_beside_a_real_change() -> None:
     """A real change at one point does not make alarms at the others likelier (strong control)."""
-    rng = np.random.default_rng(20250311)
-    alarms = 0
-    for _ in range(CAMPAIGNS):
-        ratios = campaign(rng, normal, points=3, blocks=8, effect=0)
-        ratios[:, 0] += 0.5
-        alarms += any(verdict in (Verdict.REGRESSED, Verdict.IMPROVED) for verdict in verdicts(ratios)[1:])
-    assert alarms / CAMPAIGNS <= ALPHA
+    ratios = simulated(20250311, normal, 2000, points=3, blocks=8)
+    ratios[:, :, 0] += 0.5
+    alarms = sum(bool(ALARMS & set(judged(one, p_values(one)[1])[1:])) for one in ratios)
+    assert alarms / len(ratios) <= ALPHA
+
+
+def test_false_alarms_with_missing_pairs() -> None:
+    """Pairs that are missing at random at some points do not raise the rate of false alarms."""
+    ratios = simulated(20250312, heavy_tailed, 2000, points=3, blocks=8)
+    gaps = np.random.default_rng(1).random(ratios.shape) < 0.15
+    adjusted = [p_values(one)[1] for one in np.where(gaps, np.nan, ratios)]
+    assert np.mean([p.min() <= ALPHA for p in adjusted]) <= ALPHA
 
 
 def test_power_at_five_percent() -> None:
     """With 3 % noise of a run and 8 blocks, a loss of 5 % is called a regression in at least 80 % of campaigns."""
-    rng = np.random.default_rng(20250307)
-    found = [verdicts(campaign(rng, normal, points=1, blocks=8, effect=-0.05))[0] for _ in range(CAMPAIGNS)]
-    assert found.count(Verdict.REGRESSED) / CAMPAIGNS >= 0.8
-    assert found.count(Verdict.IMPROVED) == 0
+    verdicts = judged_alone(simulated(20250307, normal, 20_000, points=1, blocks=8, effect=-0.05))
+    assert share(verdicts, {Verdict.REGRESSED}) >= 0.8
+    assert share(verdicts, {Verdict.IMPROVED}) == 0
+
+
+def test_six_blocks_decide_three_points_that_change_together() -> None:
+    """The quick profile (3 points, 6 blocks) finds a change of 20 % at every point under 5 % noise of a run."""
+    ratios = simulated(3, lambda rng, c, r: rng.normal(0, 0.05, (c, r)), 500, points=3, blocks=6, effect=-0.2)
+    everywhere = sum(set(judged(one, p_values(one)[1])) == {Verdict.REGRESSED} for one in ratios)
+    assert everywhere / len(ratios) >= 0.9
 
 
 def test_no_change_is_hardly_ever_said_of_a_change_that_matters() -> None:
     """A true change of just the smallest effect is called no change in at most alpha / 2 of campaigns."""
-    rng = np.random.default_rng(5)
-    quiet: Noise = lambda rng, runs: rng.normal(0, 0.008, runs)  # noqa: E731 - one expression, used once
-    found = [verdicts(campaign(rng, quiet, points=1, blocks=8, effect=SMALLEST))[0] for _ in range(CAMPAIGNS)]
-    assert found.count(Verdict.NO_CHANGE_DETECTED) / CAMPAIGNS <= ALPHA / 2 + 0.007  # two standard errors
+    quiet = simulated(5, lambda rng, c, r: rng.normal(0, 0.008, (c, r)), 20_000, points=1, blocks=8, effect=SMALLEST)
+    two_standard_errors = 2 * math.sqrt(0.025 * 0.975 / 20_000)
+    assert share(judged_alone(quiet), {Verdict.NO_CHANGE_DETECTED}) <= ALPHA / 2 + two_standard_errors
 
 
 @pytest.mark.parametrize("noise", [normal, heavy_tailed, bimodal])
 def test_intervals_cover_what_they_say(noise: Noise) -> None:
     """The interval of eight pairs holds the true difference in 95.3 % of campaigns, within the error of simulation."""
-    rng = np.random.default_rng(11)
-    ratios = np.stack([campaign(rng, noise, points=1, blocks=8, effect=0.1)[:, 0] for _ in range(4000)], axis=1)
+    ratios = simulated(11, noise, 20_000, points=1, blocks=8, effect=0.1)[:, :, 0].T
     bounds = intervals(ratios, ALPHA)
     inside = (bounds.low <= math.log(1.1)) & (math.log(1.1) <= bounds.high)
-    assert inside.mean() == pytest.approx(float(bounds.coverage[0]), abs=0.012)
+    assert inside.mean() == pytest.approx(float(bounds.coverage[0]), abs=0.005)

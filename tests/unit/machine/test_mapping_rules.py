@@ -115,8 +115,9 @@ def test_a_good_mapping_says_who_serves_what() -> None:
 
 
 def test_without_known_iothreads_those_named_exist() -> None:
-    """A mapping can be checked before there is a machine."""
+    """A mapping can be checked before there is a machine; a name that no object can have is wrong even so."""
     assert check(short("a,b"), replace(SCSI, num_queues=2)).ok
+    assert check(IOThreadMapping.round_robin(("a b",)), SCSI).errors == ('IOThread "a b" object does not exist',)
 
 
 def test_the_iothread_property_serves_all_command_queues() -> None:

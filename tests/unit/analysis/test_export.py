@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+from lab.analysis.compare import compare_results
+from lab.analysis.export import json_from_comparison
+from lab.analysis.question import Question
+from lab.analysis.results import Results
+from lab.record import Outcome
+from lab.units import METRICS
+from tests.unit.analysis.campaign import Campaign
+
+POINT_KEYS = [
+    "point",
+    "metric",
+    "unit",
+    "better",
+    "n",
+    "baseline",
+    "candidate",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "p",
+    "p_adjusted",
+    "verdict",
+    "ruled_out",
+    "runs_needed",
+    "warnings",
+]
+
+
+def exported(campaign: Campaign) -> dict[str, object]:
+    """Return the JSON object of a campaign, through text."""
+    question = Question("t", metrics=(METRICS["iops"],))
+    results = Results(Path("x"), question, campaign.schedule(), campaign.records())
+    value = json.loads(json.dumps(json_from_comparison(compare_results(results)), allow_nan=False))
+    assert isinstance(value, dict)
+    return value
+
+
+def test_the_contract_of_the_keys() -> None:
+    """Scripts rely on these keys."""
+    value = exported(Campaign(effect=lambda point: 0.5))
+    assert {"points", "verdict", "tier", "calibrated"} <= set(value)
+    points = value["points"]
+    assert isinstance(points, list) and all(set(POINT_KEYS) <= set(point) for point in points)
+    first = points[0]
+    assert (first["point"], first["metric"], first["unit"], first["better"]) == ("iothreads=1", "iops", "1/s", "higher")
+    assert (
+        first["verdict"] == value["verdict"] == "REGRESSED" and value["tier"] == "tcg" and value["calibrated"] is False
+    )
+    assert first["ratio_low"] < first["ratio"] < first["ratio_high"] < 1
+
+
+def test_what_is_not_known_is_null() -> None:
+    """Without any pair there are no numbers, and no NaN either."""
+    points = exported(Campaign(fails=lambda run: Outcome.VOID))["points"]
+    assert isinstance(points, list)
+    for key in (
+        "baseline",
+        "candidate",
+        "ratio",
+        "ratio_low",
+        "ratio_high",
+        "p",
+        "p_adjusted",
+        "ruled_out",
+        "runs_needed",
+    ):
+        assert points[0][key] is None
+    assert points[0]["n"] == 0 and points[0]["verdict"] == "INCONCLUSIVE"

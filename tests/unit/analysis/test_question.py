@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from lab.analysis.question import Question, question_from_toml, read_question
+from lab.errors import InputError
+from lab.units import METRICS
+from tests.unit.analysis.campaign import EXPERIMENT
+
+
+def test_a_job_file_becomes_a_question(tmp_path: Path) -> None:
+    """Title, factors, judge and reference are read; what the analysis does not need is ignored."""
+    file = tmp_path / "experiment.toml"
+    file.write_text(EXPERIMENT + '[machine]\nvcpus = 4\n[demonstration]\nseries = "x"\nknown_verdict = "REGRESSED"\n')
+    question = read_question(file)
+    assert question.factors == {"iothreads": (1, 2, 4)}
+    assert question.metrics == (METRICS["iops"],)
+    assert question.reference is not None and question.reference.table == "virtio-scsi-multiqueue-2025"
+    assert question.known_verdict == "REGRESSED"
+
+
+def test_defaults() -> None:
+    """Without a word on judging, IOPS decide at 5 % with 2 % as the smallest effect."""
+    question = question_from_toml({"title": "x"}, "job")
+    assert [metric.name for metric in question.metrics] == ["iops"]
+    assert (question.alpha, question.effect_of(METRICS["iops"])) == (0.05, 0.02)
+
+
+def test_smallest_effect_per_metric() -> None:
+    """A table gives single metrics an effect of their own; the others keep the default."""
+    tree = {"title": "x", "judge": {"metrics": ["iops", "clat_p99_ns"], "smallest_effect": {"clat_p99_ns": 0.1}}}
+    question = question_from_toml(tree, "job")
+    assert question.effect_of(METRICS["clat_p99_ns"]) == 0.1
+    assert question.effect_of(METRICS["iops"]) == 0.02
+
+
+def test_levels_keep_their_types() -> None:
+    """The level 1 is not the level true, and "1" is neither."""
+    levels = question_from_toml({"title": "x", "factors": {"a": [1, True, "1", 0.5]}}, "job").factors["a"]
+    assert [type(level) for level in levels] == [int, bool, str, float]
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({}, "title"),
+        ({"title": "x", "judge": {"alpha": 2}}, "judge.alpha"),
+        ({"title": "x", "judge": {"smallest_effect": 0}}, "judge.smallest_effect"),
+        ({"title": "x", "judge": {"metrics": ["speed"]}}, "no metric 'speed'"),
+        ({"title": "x", "reference": {"table": "../../etc/passwd", "factor": "a"}}, "reference.table"),
+    ],
+)
+def test_wrong_keys_are_named(tree: dict[str, object], words: str) -> None:
+    """The message names the key that is wrong."""
+    with pytest.raises(InputError, match=words):
+        question_from_toml(tree, "job")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    """A missing file and one that is not TOML are input errors that name the file."""
+    with pytest.raises(InputError, match="cannot be read"):
+        read_question(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_bytes(b"title = \xff")
+    with pytest.raises(InputError, match=r"bad\.toml"):
+        read_question(tmp_path / "bad.toml")
+
+
+def test_a_question_can_be_made_without_a_file() -> None:
+    """The defaults of the class are those of a CSV file."""
+    assert Question("x").effect_of(METRICS["iops"]) == 0.02

@@ -1,0 +1,136 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.analysis.results import read_results
+from lab.errors import InputError
+from lab.record import Outcome, json_from_record
+from tests.unit.analysis.campaign import Campaign, write_campaign, write_lines
+
+SMALL = Campaign(blocks=2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a results folder of two blocks."""
+    return write_campaign(tmp_path / "experiment", SMALL)
+
+
+def test_a_folder_is_read(folder: Path) -> None:
+    """All records, the schedule, host and builds come back."""
+    results = read_results(folder)
+    assert results.records == SMALL.records() and results.schedule == SMALL.schedule()
+    assert results.tier == "tcg" and results.undone == 0 and results.warnings == ()
+    assert results.host["usable_cpus"] == 2.0 and "candidate" in results.builds
+
+
+def test_a_folder_before_its_first_run(folder: Path) -> None:
+    """Without runs.jsonl everything is still to be done, and the tier is that of the host."""
+    (folder / "runs.jsonl").unlink()
+    results = read_results(folder)
+    assert results.records == () and results.undone == len(results.schedule) == 12
+    assert results.tier == "tcg"
+
+
+def test_a_half_written_last_line_is_not_used(folder: Path) -> None:
+    """After a crash the line without an end is left out with a warning; the file is not touched."""
+    runs = folder / "runs.jsonl"
+    before = runs.read_bytes()
+    runs.write_bytes(before + b'{"format": 1, "run": "b0')
+    results = read_results(folder)
+    assert len(results.records) == 12 and "half-written" in results.warnings[0]
+    assert runs.read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("<<<<<<< HEAD", "merge-conflict"),
+        ("=======", "merge-conflict"),
+        ('{"format": 1, "metrics": {"iops": NaN}}', "NaN"),
+        ('{"format": 1, "metrics": {"iops": Infinity}}', "Infinity"),
+        ('{"format": 99}', "99 is not 1"),
+        ('{"format": 1}', "missing"),
+        ("not json", "not JSON"),
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("\udcff", "not JSON"),
+        ("[]", "not a scheduled run"),
+    ],
+)
+def test_a_damaged_line_is_named(folder: Path, line: str, words: str) -> None:
+    """Whatever is wrong with a line, the message has file and line number, and the exit code is 2."""
+    lines = (folder / "runs.jsonl").read_text().splitlines()
+    damaged = "\n".join([*lines[:3], line, *lines[4:], ""])
+    (folder / "runs.jsonl").write_bytes(damaged.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=words) as caught:
+        read_results(folder)
+    assert "runs.jsonl:4:" in caught.value.message and caught.value.exit_code == 2
+
+
+def test_a_number_too_large_is_not_a_metric(folder: Path) -> None:
+    """1e999 is JSON, but it is read as infinity."""
+    text = (folder / "runs.jsonl").read_text().replace('"iops": ', '"iops": 1e999, "was": ', 1)
+    (folder / "runs.jsonl").write_text(text)
+    with pytest.raises(InputError, match="finite"):
+        read_results(folder)
+
+
+def test_a_run_that_is_there_twice(folder: Path) -> None:
+    """The same run id on two lines is an error that names both."""
+    records = [json_from_record(record) for record in SMALL.records()]
+    write_lines(folder / "runs.jsonl", [*records, records[1]])
+    with pytest.raises(InputError, match=r"runs.jsonl:13: .* in line 2"):
+        read_results(folder)
+
+
+def test_a_run_that_was_never_scheduled(folder: Path) -> None:
+    """A record of another experiment does not slip in."""
+    first = SMALL.records()[0]
+    stranger = replace(first, scheduled=replace(first.scheduled, block=9))
+    write_lines(folder / "runs.jsonl", [json_from_record(stranger)])
+    with pytest.raises(InputError, match=r"runs.jsonl:1: .* not in the schedule"):
+        read_results(folder)
+
+
+def test_later_attempts_are_kept_apart(folder: Path) -> None:
+    """Two attempts at one scheduled run are two records, and the run counts as done once."""
+    first, *rest = SMALL.records()
+    failed = replace(first, outcome=Outcome.GUEST_HUNG, metrics={}, reason="hung")
+    again = replace(first, attempt=2)
+    write_lines(folder / "runs.jsonl", [json_from_record(record) for record in (failed, again, *rest)])
+    results = read_results(folder)
+    assert len(results.records) == 13 and len(results.ok) == 12 and results.undone == 0
+
+
+def test_runs_of_two_accelerators_are_mixed(folder: Path) -> None:
+    """The tier is only named where all runs agree."""
+    first, *rest = SMALL.records()
+    write_lines(folder / "runs.jsonl", [json_from_record(r) for r in (replace(first, accelerator="kvm"), *rest)])
+    assert read_results(folder).tier == "mixed"
+
+
+@pytest.mark.parametrize("name", ["host.json", "builds.json", "schedule.jsonl", "experiment.toml"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    """A folder that lacks a file is not a results folder, and the message says which."""
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=name):
+        read_results(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": NaN}', "\x00"])
+def test_damaged_host_facts(folder: Path, text: str) -> None:
+    """host.json must be one JSON object."""
+    (folder / "host.json").write_text(text)
+    with pytest.raises(InputError, match=r"host\.json"):
+        read_results(folder)
+
+
+def test_the_schedule_may_not_repeat_itself(folder: Path) -> None:
+    """The same scheduled run twice would make a block that is not a block."""
+    first = json.loads((folder / "schedule.jsonl").read_text().splitlines()[0])
+    write_lines(folder / "schedule.jsonl", [first, first])
+    with pytest.raises(InputError, match=r"schedule\.jsonl:2"):
+        read_results(folder)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.build.ninja import NinjaStep, step_from_line
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("[3/1576] Compiling C object libblock.a.p/block_nbd.c.o", NinjaStep(3, 1576, "block_nbd.c.o")),
+        ("[1576/1576] Linking target qemu-system-x86_64", NinjaStep(1576, 1576, "qemu-system-x86_64")),
+        ("[1/2] Generating qemu-version.h with a custom command (wrapped)", NinjaStep(1, 2, "qemu-version.h")),
+        ("[1/2] Generating", NinjaStep(1, 2, "Generating")),
+        ("../block/nbd.c:12: warning: [1/2] x", None),
+        ("ninja: no work to do.", None),
+        ("", None),
+    ],
+)
+def test_a_line_of_ninja_says_how_far_it_is(line: str, expected: NinjaStep | None) -> None:
+    """Other lines, such as warnings, say nothing."""
+    assert step_from_line(line) == expected
+
+
+@given(st.text())
+def test_no_line_makes_it_fail(line: str) -> None:
+    """Compilers print what they like."""
+    step_from_line(line)
+    step_from_line(f"[1/2] {line}")

@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lab.cli.compare import compare, report
+from lab.errors import ExitCode, InputError
+from tests.unit.analysis.campaign import Campaign, write_campaign
+
+CSV = "arm,block,iops\n" + "".join(
+    f"baseline,{block},{1000 + block}\ncandidate,{block},{900 + 2 * block}\n" for block in range(1, 9)
+)
+
+
+def run(command: object, *arguments: str | Path) -> int:
+    """Call a verb as lab/__main__.py does."""
+    result = command.main(  # type: ignore[attr-defined]
+        args=[str(argument) for argument in arguments], prog_name="lab", standalone_mode=False
+    )
+    assert isinstance(result, int)
+    return result
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Return a CSV file in which the candidate loses 9 %."""
+    file = tmp_path / "data.csv"
+    file.write_text(CSV)
+    return file
+
+
+def test_a_regression_exits_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table goes to stdout, and the exit code is the verdict's."""
+    folder = write_campaign(tmp_path / "demo", Campaign(effect=lambda point: 0.5))
+    assert run(compare, folder) == ExitCode.FINDING
+    assert "REGRESSED" in capsys.readouterr().out
+
+
+def test_undecided_exits_with_four_and_an_improvement_with_zero(tmp_path: Path) -> None:
+    """Only a decision is 0 or 1."""
+    assert run(compare, write_campaign(tmp_path / "a", Campaign(noise=0.05))) == ExitCode.UNDECIDED
+    assert run(compare, write_campaign(tmp_path / "b", Campaign(effect=lambda point: 2.0))) == ExitCode.DONE
+
+
+def test_json_is_one_document(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CSV file is judged like a results folder."""
+    assert run(compare, table, "--json") == ExitCode.FINDING
+    value = json.loads(capsys.readouterr().out)
+    assert value["points"][0]["point"] == "all" and value["points"][0]["n"] == 8
+    assert value["points"][0]["ratio"] == pytest.approx(0.904, abs=0.001)
+
+
+@pytest.mark.parametrize("effect", ["20%", "20 %", "0.2"])
+def test_the_smallest_effect_of_a_csv_file_can_be_chosen(table: Path, effect: str) -> None:
+    """Where only 20 % matters, a loss of 9 % is no change."""
+    assert run(compare, table, "--smallest-effect", effect) == ExitCode.DONE
+
+
+@pytest.mark.parametrize("effect", ["much", "0", "100%", "-1%", "nan", "2"])
+def test_an_effect_that_is_none(table: Path, effect: str) -> None:
+    """An effect is more than nothing and less than everything."""
+    with pytest.raises(InputError, match="not an effect"):
+        run(compare, table, "--smallest-effect", effect)
+
+
+def test_what_the_job_fixed_cannot_be_changed_afterwards(tmp_path: Path) -> None:
+    """Judging the same runs again with another alpha would be choosing the verdict."""
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=1))
+    with pytest.raises(InputError, match="before the first boot"):
+        run(compare, folder, "--alpha", "0.4")
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    """A message, no traceback."""
+    with pytest.raises(InputError, match="does not exist"):
+        run(compare, tmp_path / "none")
+
+
+def test_report_writes_and_exits_like_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The pictures are named on stdout."""
+    folder = write_campaign(tmp_path / "demo", Campaign(effect=lambda point: 0.5))
+    assert run(report, folder) == ExitCode.FINDING
+    assert str(folder / "report" / "iops.png") in capsys.readouterr().out

@@ -1,0 +1,66 @@
+from dataclasses import replace
+from pathlib import Path
+
+from lab.analysis.compare import compare_results
+from lab.analysis.results import read_results
+from lab.record import Outcome
+from lab.report.markdown import markdown_text
+from tests.unit.analysis.campaign import BUILDS, Campaign, write_campaign
+from tests.unit.report.examples import HOSTILE, results
+
+
+def test_a_report_has_all_its_parts(tmp_path: Path) -> None:
+    """Question, verdict, table, pictures, warnings, runs, builds, host, command lines, and how to make it again."""
+    folder = write_campaign(tmp_path / "x", Campaign())
+    text = markdown_text(compare_results(read_results(folder)), (Path("iops.png"),))
+    for part in (
+        "# virtio-scsi: IOPS over the number of IOThreads",
+        "Does the series change",
+        "**INCONCLUSIVE",
+        "| iothreads=4 | IOPS | 6 |",
+        "![iops](iops.png)",
+        "## Warnings",
+        "## Other metrics",
+        "| candidate.iothreads=2 | 6 | 6 | 0 |",
+        "gcc 12.2.0",
+        "virtio-scsi: waste time",
+        "Imaginary CPU 9000",
+        'qemu-system-x86_64 -nodefaults -device \'{"driver": "x"}\'',
+        "nox -s bench -- --series 'my series.mbox'",
+        "lab report x",
+    ):
+        assert part in text
+    assert text.count("<details>") == 6
+
+
+def test_failed_runs_are_counted_by_cell() -> None:
+    """A cell that never ran shows it."""
+    lost = Campaign(fails=lambda run: Outcome.GUEST_HUNG if run.cell.id == "baseline.iothreads=1" else None)
+    assert "| baseline.iothreads=1 | 6 | 0 | 6 |" in markdown_text(compare_results(results(lost)), ())
+
+
+def test_without_builds_and_command_lines_those_parts_are_empty() -> None:
+    """A CSV file has none of them."""
+    text = markdown_text(compare_results(replace(results(Campaign()), builds={}, host={})), ())
+    assert "Command lines" not in text and "The whole experiment" not in text
+
+
+def test_foreign_text_is_no_markup() -> None:
+    """Titles, subjects and reasons can make neither HTML nor links nor columns, and do not leave their line."""
+    made = results(
+        Campaign(), builds=BUILDS | {"series": {"title": HOSTILE, "patches": [{"subject": f"a\n# {HOSTILE}"}]}}
+    )
+    question = replace(made.question, title=HOSTILE, question=HOSTILE)
+    text = markdown_text(compare_results(replace(made, question=question)), ())
+    assert "<script>" not in text and "[x](" not in text and "\x1b" not in text and "\n# <" not in text
+    assert text.splitlines()[0].startswith("# &lt;script&gt;")
+
+
+def test_a_command_line_cannot_leave_its_fence(tmp_path: Path) -> None:
+    """Backticks in a stored command line are inside a longer fence."""
+    campaign = Campaign(blocks=1)
+    folder = write_campaign(tmp_path / "x", campaign)
+    first = campaign.records()[0]
+    (folder / "runs" / first.id / "command-line.txt").write_text("a\n````\n<b>\n")
+    text = markdown_text(compare_results(read_results(folder)), ())
+    assert "`````\na\n````\n<b>\n`````" in text

@@ -1,0 +1,55 @@
+from dataclasses import replace
+
+from lab.analysis.compare import compare_results
+from lab.record import Outcome
+from lab.report.sentences import explanation, point_sentence, verdict_sentence
+from tests.unit.analysis.campaign import BUILD, BUILDS, Campaign
+from tests.unit.report.examples import results
+
+
+def said(campaign: Campaign) -> str:
+    """Return the sentences of a campaign."""
+    comparison = compare_results(results(campaign))
+    return "\n".join([verdict_sentence(comparison), *map(point_sentence, comparison.judged)])
+
+
+def test_a_regression_is_said_with_its_size() -> None:
+    """Verdict, how many points, and how large."""
+    text = said(Campaign(effect=lambda point: 0.5, noise=0.001))
+    assert text.startswith("REGRESSED: IOPS, candidate against baseline: regressed at 3 of 3 points (-50")
+    assert "p 0.031; higher is better" in text
+
+
+def test_no_change_is_said_with_what_it_rules_out() -> None:
+    """That nothing changed would be no news without a number."""
+    assert "is ruled out" in said(Campaign(noise=0.001))
+
+
+def test_undecided_is_said_with_what_would_be_enough() -> None:
+    """The reader learns how many runs to make."""
+    text = said(Campaign(noise=0.05))
+    assert "not decided" in text and "runs of each arm would be enough" in text
+
+
+def test_missing_pairs_are_said() -> None:
+    """No pair and one pair are not the same."""
+    assert "not decided, no pair of runs" in said(Campaign(fails=lambda run: Outcome.VOID))
+    assert "not decided, only one pair" in said(Campaign(blocks=1))
+
+
+def test_not_comparable_points_to_the_warnings() -> None:
+    """The reason stands once, among the warnings."""
+    builds = BUILDS | {"candidate": BUILD | {"compiler": "other"}}
+    comparison = compare_results(results(Campaign(), builds=builds))
+    assert "not comparable, see the warnings" in point_sentence(comparison.judged[0])
+
+
+def test_an_experiment_without_points_has_a_sentence() -> None:
+    """Nothing measured is said as such."""
+    comparison = replace(compare_results(results(Campaign())), points=())
+    assert "nothing was measured" in verdict_sentence(comparison)
+
+
+def test_the_columns_are_explained() -> None:
+    """The level of the interval is the one that was asked for."""
+    assert "its 95 % interval" in explanation(compare_results(results(Campaign())))

@@ -1,0 +1,65 @@
+from dataclasses import replace
+from pathlib import Path
+
+from lab.analysis.compare import compare_results
+from lab.report.text import COLUMNS, all_warnings, mail_text, narrow_table, terminal_text
+from tests.unit.analysis.campaign import BUILDS, Campaign
+from tests.unit.report.examples import HOSTILE, results
+
+WIDE = Campaign(
+    factors={"a_rather_long_factor_name": (1, 2), "rw": ("randread",), "yet_another_factor": ("some long level",)},
+    level=lambda point: 123456.0,
+)
+
+
+def test_a_mail_has_at_most_72_columns() -> None:
+    """Whatever the points are called, the table fits; the command to reproduce is pasteable."""
+    for campaign in (Campaign(), Campaign(effect=lambda point: 0.5), WIDE):
+        text = mail_text(compare_results(results(campaign)))
+        assert max(map(len, text.splitlines())) <= COLUMNS
+        assert "    nox -s bench -- --series 'my series.mbox'" in text
+
+
+def test_a_long_command_is_broken_between_words() -> None:
+    """A backslash joins its lines again."""
+    builds = BUILDS | {"argv": ["nox", *(f"--option-number-{n}" for n in range(8))]}
+    text = mail_text(compare_results(results(Campaign(), builds=builds)))
+    lines = text[text.index("To reproduce") :].splitlines()[2:]
+    assert all(line.endswith(" \\") for line in lines[:-1]) and len(lines) > 1
+    assert " ".join(line.strip(" \\") for line in lines).split() == builds["argv"]
+
+
+def test_no_trailer_on_behalf_of_a_person() -> None:
+    """A Tested-by is for a person to give."""
+    text = mail_text(compare_results(results(Campaign())))
+    assert "-by:" not in text
+
+
+def test_a_point_that_is_too_long_stands_on_its_own_line() -> None:
+    """The table stays aligned, names stand above their numbers."""
+    lines = narrow_table(compare_results(results(WIDE)).judged).splitlines()
+    assert lines[0].startswith("n") and lines[2].startswith("a_rather_long_factor_name=1")
+
+
+def test_the_terminal_gets_table_verdicts_warnings_and_pictures() -> None:
+    """Everything that the reader needs next is named."""
+    comparison = compare_results(results(Campaign()))
+    text = terminal_text(comparison, (Path("report/iops.png"),), Path("report/report.md"))
+    assert "p adj." in text and "warnings:" in text and "report/iops.png" in text and "report/report.md" in text
+    assert text.splitlines()[-1].startswith("INCONCLUSIVE")
+    assert "pictures" not in terminal_text(comparison, (), Path("x"))
+
+
+def test_the_same_warning_is_said_once() -> None:
+    """A caveat that holds at several points names them instead of repeating itself."""
+    warnings = all_warnings(compare_results(results(Campaign(blocks=3))))
+    assert sum("3 pairs" in text for text in warnings) == 1
+    assert any("[iothreads=1, iothreads=2, iothreads=4]" in text for text in warnings)
+
+
+def test_foreign_text_cannot_drive_a_terminal() -> None:
+    """Control characters and direction overrides are shown as escapes."""
+    made = results(Campaign())
+    comparison = compare_results(replace(made, question=replace(made.question, title=HOSTILE)))
+    for text in (mail_text(comparison), terminal_text(comparison, (), Path("x"))):
+        assert "\x1b" not in text and "\u202e" not in text and "\\x1b" in text

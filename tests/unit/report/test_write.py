@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lab.analysis.verdict import Verdict
+from lab.errors import HostError, InputError
+from lab.record import Outcome
+from lab.report.write import report_text_for_terminal, write_report
+from tests.unit.analysis.campaign import EXPERIMENT, Campaign, write_campaign
+
+
+def test_a_report_is_written_beside_the_data(tmp_path: Path) -> None:
+    """Pictures, report.md and report.txt appear under report/, and the terminal is told where."""
+    folder = write_campaign(tmp_path / "demo", Campaign(effect=lambda point: 0.6))
+    paths = write_report(folder)
+    names = sorted(path.name for path in (folder / "report").iterdir())
+    assert names == ["iops.png", "ratio.png", "report.md", "report.txt", "runs.png", "scaling.png"]
+    assert paths.comparison.verdict is Verdict.REGRESSED
+    shown = report_text_for_terminal(paths)
+    assert all(str(path) in shown for path in paths.charts) and str(paths.markdown) in shown
+    with Image.open(folder / "report" / "iops.png") as picture:
+        description = picture.info["Description"]
+    assert "REGRESSED" in description and "a" * 64 in description and "b" * 64 in description
+
+
+def test_a_report_can_be_made_again_and_is_the_same(tmp_path: Path) -> None:
+    """Everything comes from stored data, so the bytes are equal; the data is not touched."""
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=2))
+    data = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    write_report(folder)
+    first = {path: path.read_bytes() for path in (folder / "report").iterdir()}
+    write_report(folder)
+    assert {path: path.read_bytes() for path in (folder / "report").iterdir()} == first
+    assert all(path.read_bytes() == content for path, content in data.items())
+
+
+def test_several_metrics_without_a_scale(tmp_path: Path) -> None:
+    """Each metric that decides has a picture; a latency does not scale."""
+    experiment = EXPERIMENT.replace('["iops"]', '["clat_p99_ns", "iops"]')
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=2), experiment=experiment)
+    names = {path.name for path in write_report(folder).charts}
+    assert names == {"clat_p99_ns.png", "iops.png", "runs.png", "ratio.png"}
+
+
+def test_an_experiment_in_which_everything_failed_has_a_report(tmp_path: Path) -> None:
+    """No run, no number, no verdict, but a report that says so."""
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=2, fails=lambda run: Outcome.BOOT_FAILED))
+    paths = write_report(folder)
+    assert paths.comparison.verdict is Verdict.INCONCLUSIVE
+    assert "boot-failed" in paths.text.read_text() and len(paths.charts) == 4
+
+
+def test_an_experiment_without_a_schedule_has_no_pictures(tmp_path: Path) -> None:
+    """An empty schedule has no points."""
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=0))
+    assert write_report(folder).charts == ()
+
+
+def test_an_unknown_published_table_is_named(tmp_path: Path) -> None:
+    """The job asks for a table that is not in results/reference/."""
+    experiment = EXPERIMENT.replace("virtio-scsi-multiqueue-2025", "no-such-table")
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=1), experiment=experiment)
+    with pytest.raises(InputError, match="no-such-table"):
+        write_report(folder)
+
+
+def test_a_report_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """A file where the folder should be is the host's problem, with the path."""
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=1))
+    (folder / "report").write_text("in the way")
+    with pytest.raises(HostError, match="cannot be written"):
+        write_report(folder)

@@ -1,0 +1,86 @@
+"""Mails and trees for the tests of lab/series, written here so that no foreign text lives in the project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.series.repository import Repository, run_git
+
+WHO = "A Developer <a.developer@example.org>"
+
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "A",
+    "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_AUTHOR_DATE": "@1700000000 +0000",
+    "GIT_COMMITTER_NAME": "A",
+    "GIT_COMMITTER_EMAIL": "a@example.org",
+    "GIT_COMMITTER_DATE": "@1700000000 +0000",
+}
+
+
+def diff(path: str = "hw/scsi/lun.c", old: str = "two", new: str = "zwei") -> str:
+    """Return a diff that changes the second of three lines."""
+    return f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1,3 +1,3 @@\n one\n-{old}\n+{new}\n three\n"
+
+
+def letter(
+    subject: str,
+    body: str = "",
+    *,
+    id_: str = "",
+    answers: str = "",
+    sender: str = WHO,
+    day: int = 1,
+    headers: str = "",
+) -> bytes:
+    """Return a raw mail; ``answers`` is the message-id it replies to."""
+    lines = [f"From: {sender}", f"Subject: {subject}", f"Date: Mon, {day} Jan 2024 10:00:00 +0100"]
+    if id_:
+        lines.append(f"Message-Id: <{id_}>")
+    if answers:
+        lines.append(f"In-Reply-To: <{answers}>")
+    if headers:
+        lines.append(headers)
+    return "\n".join([*lines, "", body]).encode()
+
+
+def patch_letter(subject: str, *, text: str = "Why it is good.", diff_text: str = "", **rest: object) -> bytes:
+    """Return a mail with a patch in it, as git send-email writes it."""
+    body = f"{text}\n---\n file | 2 +-\n\n{diff_text or diff()}--\n2.39.5\n"
+    return letter(subject, body, **rest)  # type: ignore[arg-type]
+
+
+def mbox(*letters: bytes) -> bytes:
+    """Return the mails as one mbox file."""
+    return b"".join(b"From a@example.org Mon Jan  1 10:00:00 2024\n" + raw.rstrip(b"\n") + b"\n\n" for raw in letters)
+
+
+def box_file(folder: Path, *letters: bytes) -> Path:
+    """Write an mbox file and return its path."""
+    path = folder / "series.mbox"
+    path.write_bytes(mbox(*letters))
+    return path
+
+
+def make_tree(git_dir: Path, *commits: Mapping[str, str]) -> tuple[Repository, tuple[str, ...]]:
+    """Return a bare repository and its commits, each given as all its files."""
+    run_git("init", "--quiet", "--bare", "--template=", git_dir)
+    repository = Repository(git_dir)
+    made: list[str] = []
+    for number, files in enumerate(commits):
+        with repository.index_of(_empty_tree(repository)) as index:
+            for path, content in files.items():
+                blob = repository.git("hash-object", "-w", "--stdin", stdin=content.encode()).stdout.strip()
+                mode = "100755" if content.startswith("#!") else "100644"
+                repository.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
+            tree_id = repository.git("write-tree", env=index).stdout.strip()
+        parents = ("-p", made[-1]) if made else ()
+        message = f"commit {number}"
+        made.append(repository.git("commit-tree", tree_id, *parents, "-m", message, env=_IDENTITY).stdout.strip())
+    repository.git("update-ref", "refs/heads/topic", made[-1])
+    return repository, tuple(made)
+
+
+def _empty_tree(repository: Repository) -> str:
+    return repository.git("mktree").stdout.strip()
