@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lab.analysis.results import Results
 from lab.record import Arm
 
-_MUST_BE_ALIKE = ("configure_options", "compiler")
+_MUST_BE_ALIKE = ("configure_options", "compiler", "linker", "libraries", "c_flags", "firmware_sha256")
 
 
 def unlike_reasons(results: Results) -> tuple[str, ...]:

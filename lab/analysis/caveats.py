@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,7 +14,7 @@ import numpy as np
 from lab.analysis.frame import Pairs
 from lab.analysis.results import Results
 from lab.analysis.samples import drift, level_gap, outliers
-from lab.analysis.steady import FEWEST_READINGS, unsteady_reason
+from lab.analysis.steady import FEWEST_READINGS, unsteady_reasons
 from lab.record import Arm, Outcome, RunRecord
 from lab.units import Metric
 
@@ -112,15 +113,14 @@ def drift_caveats(pairs: Pairs, metric: Metric, effect: float) -> Iterator[Cavea
         )
 
 
-def unsteady_caveats(records: Iterable[RunRecord]) -> dict[str, tuple[Caveat, ...]]:
+def unsteady_caveats(records: Sequence[RunRecord]) -> dict[str, tuple[Caveat, ...]]:
     """Return, by id of the point, a caveat for each arm with runs that were not in steady state."""
     total: Counter[tuple[str, Arm]] = Counter()
     reasons: dict[tuple[str, Arm], list[str]] = defaultdict(list)
-    for record in records:
+    for record, reason in zip(records, unsteady_reasons([run.traces.get(_TRACE, ()) for run in records]), strict=True):
         cell = record.scheduled.cell
         key = (cell.point.id, cell.arm)
         total[key] += 1
-        reason = unsteady_reason(record.traces.get(_TRACE, ()))
         if reason:
             reasons[key].append(f"{record.id} {reason}")
     found: dict[str, tuple[Caveat, ...]] = {}
@@ -143,9 +143,19 @@ def experiment_caveats(results: Results) -> Iterator[Caveat]:
     if short:
         text = f"{short} runs have fewer than {FEWEST_READINGS} readings, too few to tell whether they were steady"
         yield Caveat(CaveatKind.RUNS, text)
-    said = Counter(text for record in results.records for text in record.warnings)
-    for text, count in said.items():
-        yield Caveat(CaveatKind.RUNS, f"{text} ({count} of {len(results.records)} runs)")
+    yield from _notes(results)
+
+
+def _notes(results: Results) -> Iterator[Caveat]:
+    """Yield what runs say of themselves; sentences that differ in their numbers only are one, with an example."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for record in results.ok:
+        for text in record.warnings:
+            said[re.sub(r"\d+(\.\d+)?", "0", text)].append(f"{record.id}: {text}")
+    for examples in said.values():
+        yield Caveat(CaveatKind.RUNS, f"{len(examples)} of {len(results.ok)} runs, for example {examples[0]}")
+    for text in results.builds.get("warnings", ()):
+        yield Caveat(CaveatKind.UNLIKE, str(text))
 
 
 def _undone(results: Results) -> Iterator[Caveat]:

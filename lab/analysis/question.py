@@ -44,7 +44,10 @@ class Question:
     :param effects: the same for single metrics.
     :param alpha: the chance of a false alarm at any point that is accepted.
     :param factors: levels in the order of the job file; empty where nobody said (a CSV file).
-    :param known_verdict: what the demonstration series must get, or an empty string.
+    :param known_verdict: what the demonstration series must get; empty for every other series.
+    :param command: what was typed to begin the experiment; empty where nobody knows.
+    :param series: what the user called the series.
+    :param chosen: (name, value) of what else was chosen on the call: profile, seed, and so on.
     """
 
     title: str
@@ -56,6 +59,9 @@ class Question:
     factors: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
     reference: Reference | None = None
     known_verdict: str = ""
+    command: str = ""
+    series: str = ""
+    chosen: tuple[tuple[str, str], ...] = ()
 
     def effect_of(self, metric: Metric) -> float:
         """Return the smallest relative change of a metric that matters."""
@@ -76,11 +82,18 @@ class _Reference(BaseModel):
     factor: str
 
 
-class _Demonstration(BaseModel):
+class _Call(BaseModel):
+    """``[experiment]``, which the lab appends to the job file: what was chosen on the call."""
+
     known_verdict: Literal["", "REGRESSED", "IMPROVED", "NO_CHANGE_DETECTED"] = ""
+    command: str = ""
+    series: str = ""
+    job: str = ""
+    profile: str = ""
+    seed: int | None = None
 
 
-class _Experiment(BaseModel):
+class _Job(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     title: str
@@ -88,7 +101,7 @@ class _Experiment(BaseModel):
     factors: dict[str, tuple[bool | int | float | str, ...]] = Field(default_factory=dict)
     judge: _Judge = _Judge()
     reference: _Reference | None = None
-    demonstration: _Demonstration = _Demonstration()
+    experiment: _Call = _Call()
 
 
 def read_question(path: Path) -> Question:
@@ -112,12 +125,13 @@ def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
     :raise InputError: a key that matters here is wrong.
     """
     try:
-        raw = _Experiment.model_validate(tree)
+        raw = _Job.model_validate(tree)
     except ValidationError as err:
         first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{where}: {key}: {first['msg']}", remedy="restore the file; it is a copy of the job") from err
-    effect = raw.judge.smallest_effect
+    effect, call = raw.judge.smallest_effect, raw.experiment
+    chosen = {"job": call.job, "profile": call.profile, "seed": call.seed}
     return Question(
         title=raw.title,
         question=raw.question.strip(),
@@ -127,5 +141,8 @@ def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
         alpha=raw.judge.alpha,
         factors=dict(raw.factors),
         reference=Reference(raw.reference.table, raw.reference.factor) if raw.reference else None,
-        known_verdict=raw.demonstration.known_verdict,
+        known_verdict=call.known_verdict,
+        command=call.command,
+        series=call.series,
+        chosen=tuple((name, str(value)) for name, value in chosen.items() if value not in ("", None)),
     )

@@ -14,15 +14,18 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from lab.build.ninja import step_from_line
 from lab.build.recipe import CONFIGURE_INPUTS, TARGETS, area_key, configure_argv
 from lab.build.source import SourceTree
 from lab.build.toolchain import Toolchain, build_environment
 from lab.command import run, run_logged
-from lab.errors import InputError, LabError
+from lab.errors import CommandError, InputError, LabError
 from lab.progress import Progress, Stage
 from lab.settings import cache_dir
 
@@ -67,6 +70,33 @@ class WorkArea:
 def area_for(source: SourceTree, toolchain: Toolchain) -> WorkArea:
     """Return the work area of a source, made if need be."""
     return WorkArea(cache_dir("work", area_key(source.area, toolchain)))
+
+
+def prune_areas(unused_for_s: float, *, now: Callable[[], float] = time.time) -> tuple[Path, ...]:
+    """Remove the work areas in which nothing was built for so long, and return them; one in use is left alone.
+
+    Nothing is lost but time: the next build there starts from nothing.
+    """
+    removed = []
+    for folder in sorted(cache_dir("work").iterdir()):
+        area = WorkArea(folder)
+        if not folder.is_dir() or now() - _used_at(area) <= unused_for_s:
+            continue
+        lock = FileLock(area.lock_path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            lock.release()
+        removed.append(folder)
+    return tuple(removed)
+
+
+def _used_at(area: WorkArea) -> float:
+    return max(path.stat().st_mtime for path in (area.folder, area.log, area.lock_path) if path.exists())
 
 
 def build_in_area(area: WorkArea, source: SourceTree, tree_id: str, *, title: str, progress: Progress) -> int:
@@ -152,9 +182,22 @@ def _configure(area: WorkArea, source: SourceTree, tree_id: str, stage: Stage) -
     stage.update(0, note="configuring")
     area.build.mkdir(exist_ok=True)
     stamp.unlink(missing_ok=True)
-    run_logged(
-        argv, log=area.log, cwd=area.build, env=build_environment(), inherit_env=False, timeout_s=_CONFIGURE_TIMEOUT_S
-    )
+    try:
+        run_logged(
+            argv,
+            log=area.log,
+            cwd=area.build,
+            env=build_environment(),
+            inherit_env=False,
+            timeout_s=_CONFIGURE_TIMEOUT_S,
+        )
+    except CommandError as err:
+        if not may_download:
+            raise
+        raise CommandError(
+            f"{err.message}\nThe tree lacks its subprojects, so configure tried to download them.",
+            remedy="without network: run 'meson subprojects download' in the tree once, its copies are used",
+        ) from err
     stamp.write_text(json.dumps(wanted))
 
 

@@ -18,7 +18,7 @@ from lab.series.series import Series, json_from_patch
 class Arms:
     """What is compared with what.
 
-    :param candidate: the baseline itself where there is no series: an A/A control.
+    :param candidate: without a series the baseline itself, or its control (:func:`build_control`).
     :param warnings: sentences for the report, where a comparison was forced.
     """
 
@@ -90,6 +90,19 @@ def build_arms(source: SourceTree, series: Series | None, *, progress: Progress,
     if not force:
         require_comparable(baseline, candidate)
     return Arms(source, baseline, candidate, series, differences(baseline, candidate))
+
+
+def build_control(source: SourceTree, *, progress: Progress) -> Arms:
+    """Build the base twice, the second time from nothing, as the two arms of an A/A comparison.
+
+    What differs between them is what building and measuring add, and no series can be blamed for.
+
+    :raise CommandError: the base does not build.
+    :raise HostError: this host cannot build; MissingPackagesError says what to install.
+    """
+    baseline = Builder.open(source, progress).build(source.commit, title=f"baseline (QEMU {source.version})")
+    control = Builder.open(source, progress, control=True).build(source.commit, title="control (the same once more)")
+    return Arms(source, baseline, control, None, differences(baseline, control))
 
 
 def build_each_patch(source: SourceTree, series: Series, *, progress: Progress) -> tuple[PatchBuild, ...]:

@@ -30,21 +30,26 @@ class Builder:
     """Builds commits of one source.
 
     :param source: where the commits are.
+    :param subprojects: digest of what is built and not committed; see lab/build/area.py.
+    :param control: build from nothing, in an area and under a key of its own: the control of an A/A comparison.
     """
 
     source: SourceTree
     toolchain: Toolchain
     subprojects: str
     progress: Progress
+    control: bool = False
 
     @classmethod
-    def open(cls, source: SourceTree, progress: Progress) -> Builder:
+    def open(cls, source: SourceTree, progress: Progress, *, control: bool = False) -> Builder:
         """Return a builder for a source, the toolchain probed once.
 
         :raise MissingPackagesError: the host lacks what building needs.
         :raise HostError: the compiler does not run.
         """
-        return cls(source, probe_toolchain(), digest_of_subprojects(source), progress)
+        if control:
+            source = replace(source, area=f"{source.area}-control")
+        return cls(source, probe_toolchain(), digest_of_subprojects(source), progress, control)
 
     def build(self, commit: str, *, title: str) -> Build:
         """Return the build of a commit.
@@ -55,7 +60,7 @@ class Builder:
         :raise HostError: this host has no BIOS for it.
         """
         tree_id = self.source.repository.tree_id(commit)
-        key = build_key(tree_id, self.toolchain, extra=self.subprojects)
+        key = build_key(tree_id, self.toolchain, extra=f"{'control ' if self.control else ''}{self.subprojects}")
         found = find_entry(key)
         if found is not None:
             return self._named(found, commit)
@@ -73,6 +78,8 @@ class Builder:
     def _build(self, area: WorkArea, commit: str, tree_id: str, key: str, title: str) -> Build:
         start = time.monotonic()
         try:
+            if self.control:
+                shutil.rmtree(area.build, ignore_errors=True)
             steps = build_in_area(area, self.source, tree_id, title=title, progress=self.progress)
         except StageError as err:
             raise _with_kept_log(err, area.log, key) from err
@@ -123,7 +130,7 @@ def _with_kept_log(error: StageError, log: Path, key: str) -> StageError:
     kept = cache_dir("failed-builds") / f"{key}.log"
     if log.is_file():
         shutil.copyfile(log, kept)
-    return type(error)(error.message, remedy=f"the whole log is {kept}", evidence=kept)
+    return type(error)(error.message, remedy=error.remedy.replace(str(log), str(kept)), evidence=kept)
 
 
 def _sha256(path: Path) -> str:

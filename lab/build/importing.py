@@ -40,7 +40,8 @@ def members_of_tarball(tarball: Path) -> Iterator[Member]:
     :raise InputError: it cannot be read.
     """
     try:
-        with tarfile.open(tarball, "r|*") as archive:
+        # Not the stream mode "r|*": it takes a file that was cut off for one that ended.
+        with tarfile.open(tarball, "r:*") as archive:
             for info in archive:
                 path = info.name.removeprefix("./").partition("/")[2]
                 if info.issym():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from lab.build.arms import Arms, PatchBuild, build_arms, build_each_patch
+from lab.build.area import prune_areas
+from lab.build.arms import Arms, PatchBuild, build_arms, build_control, build_each_patch
 from lab.build.build import Build
 from lab.build.distribution import source_from_distribution
 from lab.build.entry import EntryInfo, list_entries, prune
@@ -31,6 +32,7 @@ _MIB = 1 << 20
 @REVISION
 @PARTIAL
 @click.option("--each-patch", is_flag=True, help="Build every patch of the series, on top of those before it.")
+@click.option("--control", is_flag=True, help="Build the base a second time from nothing, for an A/A comparison.")
 @click.option("--force", is_flag=True, help="Accept two builds that differ in more than their source.")
 @click.option("--refresh", is_flag=True, help="Look for a newer source package of the distribution.")
 @click.option("--list", "list_", is_flag=True, help="Show what is in the cache.")
@@ -44,6 +46,7 @@ def build(
     revision: int | None,
     partial: bool,
     each_patch: bool,
+    control: bool,
     force: bool,
     refresh: bool,
     list_: bool,
@@ -74,7 +77,13 @@ def build(
         results = build_each_patch(source, found, progress=progress)
         _print_each_patch(results, as_json)
         return ExitCode.FINDING if any(result.build is None for result in results) else ExitCode.DONE
-    arms = build_arms(source, found, progress=progress, force=force)
+    if control and found is not None:
+        raise InputError("--control builds the base twice, so it takes no series", remedy="leave one of them out")
+    arms = (
+        build_control(source, progress=progress)
+        if control
+        else build_arms(source, found, progress=progress, force=force)
+    )
     if as_json:
         print_json(arms.to_json())
     else:
@@ -99,8 +108,8 @@ def _source(
 def text_from_arms(arms: Arms) -> str:
     """Return what was built, for people."""
     lines = [f"base       {arms.source.origin} (QEMU {arms.source.version})", _line("baseline", arms.baseline)]
-    if arms.series is not None:
-        lines.append(_line("candidate", arms.candidate))
+    if arms.candidate is not arms.baseline:
+        lines.append(_line("candidate" if arms.series else "control", arms.candidate))
     return "\n".join([*lines, *(f"warning: {warning}" for warning in arms.warnings)])
 
 
@@ -130,7 +139,17 @@ def _print_each_patch(results: tuple[PatchBuild, ...], as_json: bool) -> None:
             print_text(result.error)
 
 
-def _print_entries(entries: tuple[EntryInfo, ...], removed: bool, as_json: bool) -> None:
+def _manage(age: str | None, as_json: bool) -> int:
+    """List the cache, or remove from it what was not used for ``age``."""
+    if age is None:
+        _print_entries(list_entries(), "entries", (), as_json)
+    else:
+        unused_for_s = seconds_from_text(age)
+        _print_entries(prune(unused_for_s), "removed", prune_areas(unused_for_s), as_json)
+    return ExitCode.DONE
+
+
+def _print_entries(entries: tuple[EntryInfo, ...], key: str, areas: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         rows = [
             {
@@ -141,10 +160,12 @@ def _print_entries(entries: tuple[EntryInfo, ...], removed: bool, as_json: bool)
             }
             for entry in entries
         ]
-        print_json({"removed" if removed else "entries": rows})
+        print_json({key: rows, "areas": [str(area) for area in areas]})
         return
     for entry in entries:
         what = f"QEMU {entry.build.version}  {entry.build.origin}" if entry.build else "damaged"
         print_text(f"{entry.folder.name[:12]}  {entry.size_bytes / _MIB:6.0f} MiB  {what}")
+    for area in areas:
+        print_text(f"{area.name[:12]}  work area")
     total = sum(entry.size_bytes for entry in entries) / _MIB
-    print_text(f"{len(entries)} builds, {total:.0f} MiB{' removed' if removed else ''}")
+    print_text(f"{len(entries)} builds, {total:.0f} MiB{' removed' if key == 'removed' else ''}")

@@ -9,22 +9,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lab.build.arms import ArmsRequest, build_arms
+from lab.build.arms import build_arms
+from lab.build.distribution import source_from_distribution
 from lab.cli.output import print_error, print_json, print_text, progress_for
-from lab.cli.run import DEFAULT_JOB
 from lab.errors import ExitCode, HostError, MissingPackagesError
-from lab.experiment.conduct import with_demonstration
-from lab.experiment.job import load_job
 from lab.host.accelerator import probe_subject
 from lab.host.accelerator_choice import AcceleratorChoice, Subject, last_subject
 from lab.host.doctor import Diagnosis, Finding, ProbeFailure, diagnose
 from lab.host.facts import HostFacts, fingerprint, host_facts
 from lab.host.packages import install_packages, missing_packages
 from lab.host.surroundings import read_surroundings
-from lab.image.build import build_image
+from lab.image.build import build_image, default_recipe_path
 from lab.image.recipe import load_recipe
 from lab.progress import Progress, printable
-from lab.settings import project_dir
 
 
 @click.command("doctor")
@@ -72,12 +69,10 @@ def _probed(facts: HostFacts, progress: Progress, *, probe: bool) -> Accelerator
 
 
 def _made_subject(progress: Progress) -> Subject:
-    """Build what the main job boots; the next ``lab run`` finds it in the cache."""
-    loaded = load_job(project_dir() / DEFAULT_JOB)
-    arms = build_arms(with_demonstration(loaded, ArmsRequest())[0], progress)
-    image = build_image(load_recipe(project_dir() / "guest-images" / f"{loaded.job.image}.toml"), progress=progress)
-    build = arms.baseline
-    return Subject(build.qemu, tuple(build.firmware), image.key, image.kernel, image.initrd, image.cmdline)
+    """Build what ``lab run`` builds without a tree and a series; it finds that in the cache then."""
+    build = build_arms(source_from_distribution(progress=progress), None, progress=progress).baseline
+    image = build_image(load_recipe(default_recipe_path()), progress=progress)
+    return Subject(build.qemu, build.firmware, image.key, image.kernel, image.initrd, image.cmdline)
 
 
 def _mark(finding: Finding) -> str:

@@ -38,8 +38,8 @@ def show(
 ) -> int:
     """Show what a series is: its revision, patches, and what is missing.
 
-    FILE is an mbox, a maildir, a folder of format-patch files, or a single mail. Exit code 2 where patches are missing,
-    unless --partial.
+    FILE is an mbox, a maildir, a folder of format-patch files, a single mail, or, with b4 installed, a Message-ID.
+    Exit code 2 where patches are missing, unless --partial.
 
     \b
     Example:

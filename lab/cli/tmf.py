@@ -48,7 +48,7 @@ def tmf(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    r"""Send every virtio-scsi task management function and hold the answers against the specifications.
+    """Send every virtio-scsi task management function and hold the answers against the specifications.
 
     No guest, no KVM, no root: the lab drives the controller itself. Commands are kept in flight on every queue while a
     function is sent; each has to end exactly once and as virtio and SAM say. A QEMU that never answers is a finding.

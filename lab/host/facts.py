@@ -234,10 +234,12 @@ def _governors(root: Path) -> tuple[str, ...]:
 
 
 def _turbo(root: Path) -> bool:
-    no_turbo = root / _CPU / "intel_pstate/no_turbo"
+    no_turbo, boost = root / _CPU / "intel_pstate/no_turbo", root / _CPU / "cpufreq/boost"
     if no_turbo.exists():
         return _line(no_turbo) == "0"
-    return _line(root / _CPU / "cpufreq/boost") == "1"
+    if boost.exists():
+        return _line(boost) == "1"
+    raise ValueError("this kernel has no switch for it (a virtual machine, or the firmware decides)")
 
 
 def _load(root: Path) -> tuple[float, float, float]:

@@ -30,12 +30,12 @@ class HostNoise:
     steal_share: float
 
     def warnings(self) -> tuple[str, ...]:
-        """Return a sentence for each limit that was passed."""
+        """Return a sentence for each limit that was passed: the same for every run, so that a report can count them."""
         found = []
         if self.foreign_share > FOREIGN_LIMIT:
-            found.append(f"other processes used {100 * self.foreign_share:.0f} % of this host's CPU time")
+            found.append(f"other processes used more than {100 * FOREIGN_LIMIT:.0f} % of this host's CPU time")
         if self.steal_share > STEAL_LIMIT:
-            found.append(f"{100 * self.steal_share:.0f} % of this host's CPU time was stolen by its hypervisor")
+            found.append(f"more than {100 * STEAL_LIMIT:.0f} % of this host's CPU time was stolen by its hypervisor")
         return tuple(found)
 
 

@@ -72,10 +72,9 @@ def archive_from_entries(entries: Iterable[CpioEntry]) -> bytes:
     for path in tuple(by_path):
         for parent in path.parents:
             by_path.setdefault(parent, directory(parent))
-    by_path.pop(PurePosixPath("/"), None)
     out = bytearray()
     for number, path in enumerate(sorted(by_path), start=1):
-        _append(out, str(path.relative_to("/")), by_path[path], number)
+        _append(out, str(path.relative_to("/")), by_path[path], number)  # the root is "."
     _append(out, _TRAILER, CpioEntry(PurePosixPath("/"), 0), 0)
     out.extend(bytes(-len(out) % _BLOCK))
     return bytes(out)

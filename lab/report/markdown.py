@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.analysis.compare import Comparison, planned_runs
 from lab.progress import printable
 from lab.record import Arm, Cell, Outcome
-from lab.report.provenance import build_facts, host_facts, patch_subjects, series_title, started_with
+from lab.report.provenance import build_facts, host_facts, patch_subjects, series_title
 from lab.report.sentences import explanation, point_sentence, verdict_sentence
 from lab.report.tables import FULL_HEADER, Row, full_row, markdown_table
 from lab.report.text import all_warnings
@@ -53,10 +53,10 @@ def _parts(comparison: Comparison, pictures: Sequence[Path]) -> Iterator[str]:
     yield _list(f"{name}: {value}" for name, value in host_facts(comparison.results))
     yield from _command_lines(comparison)
     yield "## How to make it again"
-    again = started_with(comparison.results)
-    if again:
+    yield _list(f"{name}: {value}" for name, value in question.chosen)
+    if question.command:
         yield "The whole experiment:"
-        yield _fenced(shlex.join(again))
+        yield _fenced(question.command)
     yield "This report, from the stored data:"
     yield _fenced(shlex.join(["lab", "report", comparison.results.path.name]))
 

@@ -19,14 +19,17 @@ _HOST_KEYS = {
     "hypervisor": "virtual machine",
     "accelerator": "accelerator",
     "accelerator_reason": "because",
+    "guest_kernel": "guest kernel",
     "fingerprint": "fingerprint",
 }
 _BUILD_KEYS = {
-    "qemu_version": "QEMU",
     "version": "QEMU",
+    "origin": "made from",
     "commit": "commit",
     "tree_id": "tree",
     "compiler": "compiler",
+    "linker": "linker",
+    "c_flags": "C flags",
     "configure_options": "configure options",
     "binary_sha256": "binary sha256",
 }
@@ -44,9 +47,10 @@ def build_facts(results: Results, arm: Arm) -> tuple[tuple[str, str], ...]:
 
 
 def series_title(results: Results) -> str:
-    """Return the title of the series, an empty string where it is not known."""
+    """Return the title of the series, else what the user called it, else nothing."""
     series = results.builds.get("series")
-    return str(series.get("title") or "") if isinstance(series, Mapping) else ""
+    title = series.get("title") if isinstance(series, Mapping) else None
+    return str(title or results.question.series)
 
 
 def patch_subjects(results: Results) -> tuple[str, ...]:
@@ -56,12 +60,6 @@ def patch_subjects(results: Results) -> tuple[str, ...]:
     if not isinstance(patches, list):
         return ()
     return tuple(str(patch.get("subject", "")) for patch in patches if isinstance(patch, Mapping))
-
-
-def started_with(results: Results) -> tuple[str, ...]:
-    """Return the argv that began the experiment, where it was stored."""
-    argv = results.builds.get("argv")
-    return tuple(map(str, argv)) if isinstance(argv, list) else ()
 
 
 def host_line(results: Results) -> str:

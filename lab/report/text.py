@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.analysis.compare import Comparison
 from lab.analysis.family import PointComparison
 from lab.progress import printable
-from lab.report.provenance import host_line, source_line, started_with
+from lab.report.provenance import host_line, source_line
 from lab.report.sentences import explanation, point_sentence, verdict_sentence
 from lab.report.tables import FULL_HEADER, SHORT_HEADER, Row, full_row, short_row, text_table
 from lab.units import Metric
@@ -31,9 +31,8 @@ def mail_text(comparison: Comparison) -> str:
         parts.append("Warnings\n\n" + _bullets(warnings))
     parts.append(_wrapped(explanation(comparison)))
     parts.append("\n".join([_wrapped(f"Host: {host_line(results)}"), _wrapped(f"Source: {source_line(results)}")]))
-    again = started_with(results)
-    if again:
-        parts.append(f"To reproduce:\n\n{_command(again)}")
+    if results.question.command:
+        parts.append(f"To reproduce:\n\n{_command(results.question.command)}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -74,14 +73,21 @@ def narrow_table(points: Sequence[PointComparison]) -> str:
     return printable("\n".join(stacked))
 
 
-def _command(argv: Sequence[str]) -> str:
-    """Return a command over several lines, to be pasted into a shell; a line is only too long if one word is."""
+def _command(text: str) -> str:
+    """Return a shell command over several lines, to be pasted; a line is only too long if one word is."""
     lines = [""]
-    for word in (shlex.quote(printable(word)) for word in argv):
+    for word in map(shlex.quote, _words(printable(text))):
         if lines[-1] and len(lines[-1]) + len(word) + 1 > COLUMNS - 6:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return " \\\n".join(f"    {line}" for line in lines)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # no shell would read it either; it is shown as it is
+        return command.split()
 
 
 def _metrics(comparison: Comparison) -> tuple[Metric, ...]:

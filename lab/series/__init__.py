@@ -2,6 +2,7 @@
 
 ::
 
+    archive   Message-ID  -> raw mails               (through b4)
     mailbox   path        -> raw mails
     mail      raw mail    -> headers and text        (subject, diff: parts of it)
     assemble  mails       -> Series                  the judgement: what is a patch, which revision, what is missing

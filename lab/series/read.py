@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from lab.errors import InputError
+from lab.series.archive import fetch_thread, message_id_from_text
 from lab.series.assemble import Assembly, assemble
 from lab.series.mail import mail_from_bytes
 from lab.series.mailbox import mails_from_path, split_mailbox
@@ -17,11 +18,16 @@ from lab.series.series import Cover, Series
 def read_series(path: Path, *, revision: int | None = None, partial: bool = False) -> Series:
     """Return the newest revision of the series at a path, or the one asked for.
 
-    :param path: an mbox, a maildir, a folder of format-patch files, or a single mail.
+    :param path: an mbox, a maildir, a folder of format-patch files, a single mail; or, where nothing of that name is
+        there, a Message-ID, whose thread b4 fetches.
     :param partial: accept a series with missing patches; :attr:`Series.missing` names them.
     :raise InputError: it cannot be read, holds no patch, not this revision, more than one series, or not all of it.
+    :raise CommandError: git is not installed.
+    :raise DeadlineError: the mail archive did not answer.
     """
-    series = _series(path.name, mails_from_path(path), revision)
+    message_id = None if path.exists() else message_id_from_text(str(path))
+    mails = mails_from_path(path) if message_id is None else split_mailbox(fetch_thread(message_id))
+    series = _series(path.name, mails, revision)
     if not partial:
         series.require_complete()
     return series

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lab.deadline import Deadline
-from lab.errors import DeadlineError, StageError
+from lab.errors import DeadlineError, HostError, StageError
 from lab.virtio.nbd import REQUEST_BYTES, NbdCommand, NbdRequest, Session, request_from_bytes, shake_hands
 from lab.virtio.scsi import BLOCK_BYTES
 
@@ -56,8 +56,9 @@ def block_pattern(lba: int) -> bytes:
 class HoldServer:
     """An NBD server on a Unix socket; any export name is a disk of its own. A context manager.
 
-    :param socket_path: where to listen.
+    :param socket_path: where to listen; at most 107 bytes long.
     :param size_mib: size of each disk.
+    :raise HostError: no socket can be made there.
     """
 
     def __init__(self, socket_path: Path, *, size_mib: int = 64) -> None:
@@ -70,7 +71,13 @@ class HoldServer:
         self._blocks: dict[tuple[str, int], bytes] = {}
         self._clients: list[_Client] = []
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(socket_path))
+        try:
+            self._listener.bind(str(socket_path))
+        except OSError as err:
+            self._listener.close()
+            raise HostError(
+                f"no Unix socket can be made at {socket_path}: {err}", remedy="set TMPDIR to a folder with a short path"
+            ) from err
         self._listener.listen()
         threading.Thread(target=self._accept, name="hold-server", daemon=True).start()
 

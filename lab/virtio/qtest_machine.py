@@ -11,14 +11,15 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 
-from lab.errors import BootError, DeadlineError, MonitorError
+from lab.errors import BootError, DeadlineError, LabError, MonitorError
 from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess
 from lab.virtio.guest_memory import GuestMemory
@@ -138,12 +139,38 @@ def argv_from_spec(spec: QtestSpec, files: InheritedFiles) -> tuple[str, ...]:
     return tuple(argv)
 
 
+class BackgroundCommand:
+    """A QMP command under way in a thread of its own.
+
+    :param action: sends the command and waits for its answer.
+    """
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self.error = ""
+        """What went wrong; empty while it is under way and when it went well."""
+        self._action = action
+        self._thread = threading.Thread(target=self._run, name="qmp-command", daemon=True)
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was answered or given up."""
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._action()
+        except LabError as err:
+            self.error = err.message
+
+
 class QtestMachine:
     """A running QEMU, the disk behind it and the driver in front of it; a context manager that leaves nothing behind.
 
     Start it from the thread that uses it: QEMU dies with that thread (lab.machine.process).
 
-    :param folder: gets the logs; exists, and its path is short enough for a Unix socket (107 bytes).
+    :param folder: gets the logs; exists, and its path is short enough for a Unix socket in it.
+    :raise HostError: it is not.
     :raise BootError: QEMU did not start.
     :raise StageError: it started, and its controller cannot be driven.
     """
@@ -162,6 +189,10 @@ class QtestMachine:
         except BaseException:
             self._stack.close()
             raise
+
+    def start_command(self, command: str, arguments: Mapping[str, object], *, timeout_s: float) -> BackgroundCommand:
+        """Send a QMP command that may block for as long as we hold something back, and go on."""
+        return BackgroundCommand(lambda: self.monitor.execute(command, arguments, timeout_s=timeout_s))
 
     def kill(self) -> None:
         """End QEMU at once; a QEMU that hangs cannot be asked."""
@@ -208,6 +239,7 @@ class QtestMachine:
 def start_machine(spec: QtestSpec, folder: Path) -> QtestMachine:
     """Start a machine with the qtest accelerator, or with TCG where the binary has none.
 
+    :raise HostError: no Unix socket can be made in the folder.
     :raise BootError: QEMU did not start with either.
     :raise StageError: it started, and its controller cannot be driven.
     """

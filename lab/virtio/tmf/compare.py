@@ -18,7 +18,7 @@ class Change:
 
     :param sentence: with the candidate as its subject.
     :param cases: ids of the cases that show it.
-    :param better: False where the candidate fails what the baseline passes, None where it is neither.
+    :param better: False where the candidate fails what the baseline passes, None where it is neither better nor worse.
     """
 
     sentence: str
@@ -41,7 +41,7 @@ def changes(baseline: Sequence[TmfResult], candidate: Sequence[TmfResult]) -> tu
                 groups.setdefault(change, []).append(after)
     found = [_from_group(what, better, group) for (what, better), group in groups.items()]
     found += _mapping_changes(baseline, candidate)
-    return tuple(sorted(found, key=lambda change: (change.better is not False, change.better is None)))
+    return tuple(sorted(found, key=lambda change: (change.better is not False, change.better is not True)))
 
 
 def text_from_changes(found: Sequence[Change]) -> str:
@@ -60,7 +60,8 @@ def _change(before: TmfResult, after: TmfResult) -> tuple[str, bool | None] | No
     answers = answer_of(before.seen.function), answer_of(after.seen.function)
     passes = new.verdict is Verdict.PASSED
     if answers[0] is None and answers[1] is not None:
-        return f"makes {name} answer" + ("" if passes else f", though not as it should: {new.reasons[0]}"), passes
+        better = True if passes else None
+        return f"makes {name} answer" + ("" if passes else f", though not as it should: {new.reasons[0]}"), better
     if answers[0] is not None and answers[1] is None:
         return f"keeps {name} from answering", False
     if old.verdict is not new.verdict:

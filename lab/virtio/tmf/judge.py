@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lab.virtio.tmf.observation import Ending, Observation
 from lab.virtio.tmf.oracle import CommandExpectation, Expectation
-from lab.virtio.tmf.perform import Ending, Observation
 from lab.virtio.tmf.plan import Plan, PlannedCommand
 from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall
 from lab.virtio.virtio_scsi import Lun, Response, response_text
@@ -41,22 +41,31 @@ class Judgement:
     notes: tuple[str, ...] = ()
 
 
-def judge(
-    plan: Plan, expected: Expectation, seen: Observation, *, served_by: Sequence[str], moved_by: str | None = None
-) -> Judgement:
+def judge(plan: Plan, expected: Expectation, seen: Observation, served_by: Sequence[str]) -> Judgement:
     """Judge one case.
 
     :param served_by: the thread that should serve each command virtqueue.
-    :param moved_by: what made a machine that seemed to hang go on (lab.virtio.tmf.watchdog.nudged).
     """
-    if moved_by == NEW_CONNECTION:
-        return Judgement(Verdict.UNDECIDED, ("the disk's NBD client overlooked a reply (a known fault of QEMU's)",))
-    if seen.stall is Stall.TOO_SLOW:
-        return Judgement(Verdict.UNDECIDED, (f"waited for {seen.waiting_for}: {seen.stall}",))
-    reasons = tuple(_faults(plan, expected, seen, served_by, moved_by))
+    if seen.crash:
+        return Judgement(Verdict.FAILED, (seen.crash,))
+    undecided = _undecided(seen)
+    if undecided:
+        return Judgement(Verdict.UNDECIDED, (undecided,))
+    reasons = tuple(_faults(plan, expected, seen, served_by))
     answer = answer_of(seen.function)
     notes = tuple(reason for value, reason in expected.tolerated if value == answer)
     return Judgement(Verdict.FAILED if reasons else Verdict.PASSED, reasons, notes)
+
+
+def _undecided(seen: Observation) -> str:
+    """Return why a case says nothing about task management; empty where it does."""
+    if seen.trouble:
+        return f"the case could not be performed: {seen.trouble}"
+    if seen.moved_by == NEW_CONNECTION:
+        return "the disk's NBD client overlooked a reply (docs/findings/0001), which is no fault of task management"
+    if seen.stall is Stall.TOO_SLOW:
+        return f"waited for {seen.waiting_for}: {seen.stall}"
+    return ""
 
 
 def answer_of(function: Ending | None) -> int | None:
@@ -71,37 +80,35 @@ def function_text(answer: int | None) -> str:
     return "FUNCTION_COMPLETE" if answer == Response.OK else response_text(answer)
 
 
-def _faults(
-    plan: Plan, expected: Expectation, seen: Observation, served_by: Sequence[str], moved_by: str | None
-) -> Iterator[str]:
-    yield from _function_faults("the function", seen.function, expected)
-    if plan.aborted_before and seen.function is not None:
+def _faults(plan: Plan, expected: Expectation, seen: Observation, served_by: Sequence[str]) -> Iterator[str]:
+    yield from _function_faults(seen.function, expected)
+    if seen.earlier is not None:
         yield from _earlier_faults(seen.earlier)
+    if seen.stall is not None:
+        yield f"waited for {seen.waiting_for}: {seen.stall}" + (f"; {seen.moved_by} moved it" if seen.moved_by else "")
     for command, allowed, ending in zip(plan.held, expected.commands, seen.commands, strict=True):
-        yield from _command_faults(command, allowed, ending, seen, served_by)
+        yield from _command_faults(command, allowed, ending, seen.function, served_by)
     if seen.strays:
         yield f"{seen.strays} chains came back that the device did not have: something ended twice"
     if expected.resets is not None:
         yield from _aftermath_faults(expected.resets, seen.after)
     if seen.unplug_refused:
         yield f"device_del: {seen.unplug_refused}"
-    if seen.stall is not None:
-        yield f"waited for {seen.waiting_for}: {seen.stall}" + (f"; {moved_by} moved it" if moved_by else "")
 
 
-def _function_faults(what: str, function: Ending | None, expected: Expectation) -> Iterator[str]:
+def _function_faults(function: Ending | None, expected: Expectation) -> Iterator[str]:
     if function is None:
         return  # it was never sent; the stall says why
     answer = answer_of(function)
     allowed = expected.answers | {value for value, _ in expected.tolerated}
     if answer is None:
-        yield f"{what} was never answered"
+        yield "the function was never answered"
     elif answer not in allowed:
         names = " or ".join(function_text(value) for value in sorted(expected.answers))
-        yield f"{what} was answered {function_text(answer)} instead of {names}"
+        yield f"the function was answered {function_text(answer)} instead of {names}"
 
 
-def _earlier_faults(earlier: Ending | None) -> Iterator[str]:
+def _earlier_faults(earlier: Ending) -> Iterator[str]:
     answer = answer_of(earlier)
     if answer is None:
         yield "the earlier ABORT_TASK was never answered"
@@ -113,7 +120,7 @@ def _command_faults(
     command: PlannedCommand,
     allowed: CommandExpectation,
     ending: Ending,
-    seen: Observation,
+    function: Ending | None,
     served_by: Sequence[str],
 ) -> Iterator[str]:
     name = f"the command on LUN {command.unit.lun}, queue {command.queue}"
@@ -125,7 +132,7 @@ def _command_faults(
         yield f"{name} ended {end} instead of {' or '.join(sorted(allowed.ends))}"
     if not ending.data_ok:
         yield f"{name} ended OK with the wrong data"
-    if allowed.before_answer and _answered_with_success_before(seen.function, ending):
+    if allowed.before_answer and _answered_with_success_before(function, ending):
         yield f"{name} ended after the function that ends it had been answered"
     wrong = [thread for thread in ending.served_by if thread != served_by[command.queue]]
     if wrong:

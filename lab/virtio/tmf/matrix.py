@@ -23,10 +23,11 @@ from lab.virtio.qtest_machine import QtestMachine, QtestSpec, start_machine
 from lab.virtio.tmf.case import NUM_QUEUES, TmfCase
 from lab.virtio.tmf.controller import controller_mapping
 from lab.virtio.tmf.judge import Judgement, Verdict, judge
+from lab.virtio.tmf.observation import Observation
 from lab.virtio.tmf.oracle import Expectation, expectation
-from lab.virtio.tmf.perform import Observation, Performance
+from lab.virtio.tmf.perform import Performance
 from lab.virtio.tmf.plan import UNITS, Plan, plan_from_case
-from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall, nudged, save_backtrace, save_facts
+from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall, crash_text, nudged, save_backtrace, save_facts
 from lab.virtio.tmf.witness import EVENTS
 
 _ATTEMPTS = 3
@@ -124,15 +125,8 @@ def _attempt(qemu: Path, case: TmfCase, evidence: Path, backtraces: Backtraces, 
     try:
         with start_machine(spec, folder) as machine:
             command_line = text_from_argv(machine.process.argv)
-            performance = Performance(machine, case, plan)
-            seen = performance.observation
-            try:
-                performance.run()
-            except LabError as err:
-                judgement = Judgement(Verdict.UNDECIDED, (f"the case could not be set up: {err.message}",))
-            else:
-                moved_by = _investigate(machine, performance, seen.stall, wanted=backtraces, case=case)
-                judgement = judge(plan, expected, seen, served_by=mapping.served_by, moved_by=moved_by)
+            seen = _observed(machine, case, plan, backtraces)
+        judgement = judge(plan, expected, seen, mapping.served_by)
         kept = None
         if judgement.verdict is not Verdict.PASSED:
             kept = _keep(folder, evidence / case.id, case, judgement, command_line)
@@ -141,19 +135,22 @@ def _attempt(qemu: Path, case: TmfCase, evidence: Path, backtraces: Backtraces, 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _investigate(
-    machine: QtestMachine, performance: Performance, stall: Stall | None, *, wanted: Backtraces, case: TmfCase
-) -> str | None:
-    """Collect evidence of a hang; return what moved the machine after all."""
-    if stall is None:
-        return None
-    save_facts(machine, stall, NUM_QUEUES)
-    if stall is Stall.EXITED:
-        return None
-    moved_by = nudged(machine, performance.everything_ended)
-    if moved_by != NEW_CONNECTION and wanted.wanted(case):
-        save_backtrace(machine)
-    return moved_by
+def _observed(machine: QtestMachine, case: TmfCase, plan: Plan, backtraces: Backtraces) -> Observation:
+    """Perform a case; where the machine crashed or hangs, find out about that."""
+    performance = Performance(machine, case, plan)
+    seen = performance.observation
+    try:
+        performance.run()
+    except LabError as err:
+        seen.trouble = err.message
+    if seen.trouble or seen.stall is Stall.EXITED:
+        seen.crash = crash_text(machine.process) or ""
+    if seen.stall is not None and not seen.crash:
+        save_facts(machine, seen.stall, NUM_QUEUES)
+        seen.moved_by = nudged(machine, performance.everything_ended)
+        if seen.moved_by != NEW_CONNECTION and backtraces.wanted(case):
+            save_backtrace(machine)
+    return seen
 
 
 def _keep(folder: Path, target: Path, case: TmfCase, judgement: Judgement, command_line: str) -> Path:

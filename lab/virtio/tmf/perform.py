@@ -5,22 +5,21 @@ Nothing is judged here. Times are real; the order of events is by passes over th
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from lab.deadline import Deadline
-from lab.errors import DeadlineError, LabError, StageError
+from lab.errors import DeadlineError, StageError
 from lab.machine.threads import thread_map
 from lab.virtio.hold_server import block_pattern
-from lab.virtio.qtest_machine import QtestMachine
+from lab.virtio.qtest_machine import BackgroundCommand, QtestMachine
 from lab.virtio.scsi import read_10, test_unit_ready
 from lab.virtio.tmf.case import TmfCase
+from lab.virtio.tmf.observation import Ending, Observation
 from lab.virtio.tmf.oracle import selects, waits_for_commands
 from lab.virtio.tmf.plan import ADDRESSED, UNITS, Plan, PlannedCommand, Unplug
-from lab.virtio.tmf.watchdog import Stall, WatchedProcess, wait_or_stall
+from lab.virtio.tmf.watchdog import WatchedProcess, wait_or_stall
 from lab.virtio.tmf.witness import Trace
-from lab.virtio.virtio_scsi import CommandResponse, Lun, Tmf, command_response
+from lab.virtio.virtio_scsi import Lun, Tmf, command_response
 from lab.virtio.virtio_scsi_driver import Completion, Request
 
 _PATIENCE_S = 1.0
@@ -35,52 +34,6 @@ _SETTLE_S = 0.01
 _MAX_ATTENTIONS = 4
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How something ended.
-
-    :param ended: the device returned it.
-    :param pass_number: over the rings, in which that was seen; 0 where it never ended.
-    :param answer: the bytes that the device wrote.
-    :param data_ok: a READ that ended OK brought the right data.
-    :param served_by: names of the threads that took it, from the trace; empty where there is no trace.
-    """
-
-    ended: bool
-    pass_number: int
-    answer: bytes
-    data_ok: bool
-    served_by: tuple[str, ...]
-
-    @property
-    def response(self) -> CommandResponse | None:
-        """The response of a command that ended."""
-        return command_response(self.answer) if self.ended else None
-
-
-@dataclass
-class Observation:
-    """What happened in a case, as far as it got.
-
-    :param commands: in the order of ``plan.held``.
-    :param function: the function itself; ``earlier`` the ABORT_TASK before it, where there was one.
-    :param strays: chains that the device returned and did not have: something ended twice.
-    :param stall: why something did not end.
-    :param waiting_for: what was waited for then.
-    :param after: what the next command to each LUN said.
-    :param unplug_refused: what QEMU said to device_del.
-    """
-
-    commands: tuple[Ending, ...] = ()
-    function: Ending | None = None
-    earlier: Ending | None = None
-    strays: int = 0
-    stall: Stall | None = None
-    waiting_for: str = ""
-    after: dict[Lun, str] = field(default_factory=dict)
-    unplug_refused: str = ""
-
-
 class Performance:
     """One case on one machine. The observation is complete after :meth:`run`, or as far as it got.
 
@@ -90,7 +43,7 @@ class Performance:
     def __init__(self, machine: QtestMachine, case: TmfCase, plan: Plan) -> None:
         self._machine = machine
         self._driver = machine.driver
-        self._process = WatchedProcess(machine.process.pid)
+        self._process = WatchedProcess(machine.process)
         self._case = case
         self._plan = plan
         self._trace = Trace(machine.trace_log)
@@ -99,22 +52,24 @@ class Performance:
         self._held: list[Request] = []
         self._function: Request | None = None
         self._earlier: Request | None = None
-        self._unplug: _Background | None = None
+        self._unplug: BackgroundCommand | None = None
         self.observation = Observation()
 
     def run(self) -> None:
         """Perform the case.
 
-        :raise LabError: it could not even be set up.
+        :raise LabError: it could not even be set up, or QEMU went away.
         """
         self._prepare()
-        if self._wait("the commands to reach the disk", self._all_held):
-            self._send()
-            self._let_go()
-            if self._wait("everything to end", self.everything_ended):
-                self._settle()
-                self._look_after()
-        self._conclude()
+        try:
+            if self._wait("the commands to reach the disk", self._all_held):
+                self._send()
+                self._let_go()
+                if self._wait("everything to end", self.everything_ended):
+                    self._settle()
+                    self._look_after()
+        finally:
+            self._conclude()
 
     def everything_ended(self) -> bool:
         """Tell whether the device has returned all that it was given, and QMP has answered."""
@@ -207,10 +162,8 @@ class Performance:
         return len(found)
 
     def _device_del(self) -> None:
-        command = {"id": ADDRESSED.device_id}
-        self._unplug = _Background(
-            lambda: self._machine.monitor.execute("device_del", command, timeout_s=_LIMIT_S + _PATIENCE_S)
-        )
+        patience_s = _LIMIT_S + _PATIENCE_S
+        self._unplug = self._machine.start_command("device_del", {"id": ADDRESSED.device_id}, timeout_s=patience_s)
         self._try(lambda: False, _UNPLUG_S)
 
     def _function_ended(self) -> bool:
@@ -303,23 +256,3 @@ class Performance:
             return Ending(ended=False, pass_number=0, answer=b"", data_ok=True, served_by=names)
         good = lba is None or str(command_response(found.answer)) != "OK" or found.data == block_pattern(lba)
         return Ending(ended=True, pass_number=found.pass_number, answer=found.answer, data_ok=good, served_by=names)
-
-
-class _Background:
-    """A QMP command that blocks while we go on."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self.error = ""
-        self._action = action
-        self._thread = threading.Thread(target=self._run, name="qmp-command", daemon=True)
-        self._thread.start()
-
-    @property
-    def finished(self) -> bool:
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self._action()
-        except LabError as err:
-            self.error = err.message

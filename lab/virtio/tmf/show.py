@@ -11,8 +11,8 @@ from lab.units import text_from_seconds
 from lab.virtio.tmf.case import LunState, TagState, TmfCase, situation
 from lab.virtio.tmf.judge import Verdict, answer_of, function_text
 from lab.virtio.tmf.matrix import TmfResult
+from lab.virtio.tmf.observation import Ending
 from lab.virtio.tmf.oracle import CommandExpectation
-from lab.virtio.tmf.perform import Ending
 from lab.virtio.tmf.plan import PlannedCommand
 from lab.virtio.virtio_scsi import tmf_text
 

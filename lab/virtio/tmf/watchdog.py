@@ -18,6 +18,7 @@ from lab.command import is_installed, run
 from lab.deadline import Deadline
 from lab.errors import DeadlineError, GuestError, LabError, MonitorError, StageError
 from lab.machine.monitor import Monitor
+from lab.machine.process import QemuProcess
 from lab.machine.threads import cpu_time_ns
 from lab.virtio.qtest_machine import CONTROLLER_ID, QtestMachine
 
@@ -28,6 +29,7 @@ _BUSY_CPU_NS = 4_000_000_000
 _QMP_S = 0.5
 _NUDGE_S = 0.2
 _BACKTRACE_S = 30.0
+_END_S = 1.0
 _PROC = Path("/proc")
 _CONTROLLER_PATH = f"/machine/peripheral/{CONTROLLER_ID}/virtio-backend"
 
@@ -59,25 +61,27 @@ class Watched(Protocol):
 
 
 class WatchedProcess:
-    """A process of this host, seen through /proc."""
+    """A QEMU, seen through /proc."""
 
-    def __init__(self, pid: int, proc: Path = _PROC) -> None:
-        self._pid = pid
+    def __init__(self, process: QemuProcess, proc: Path = _PROC) -> None:
+        self._process = process
         self._proc = proc
 
     def cpu_ns(self) -> int:
         """Return the CPU time of all threads so far.
 
-        :raise GuestError: the process is gone.
+        :raise GuestError: QEMU ended.
         """
-        return sum(cpu_time_ns(self._pid, proc=self._proc).values())
+        if self._process.exit_code() is not None:  # a process that nobody has waited for still has its times
+            raise GuestError("QEMU ended by itself")
+        return sum(cpu_time_ns(self._process.pid, proc=self._proc).values())
 
     def wants_cpu(self) -> bool:
         """Tell whether a thread runs, or waits for a CPU or a disk (states R and D of proc(5))."""
         return any(state in "RD" for state in self._states())
 
     def _states(self) -> Iterator[str]:
-        for task in (self._proc / str(self._pid) / "task").glob("*/stat"):
+        for task in (self._proc / str(self._process.pid) / "task").glob("*/stat"):
             with suppress(OSError):  # a thread that ended meanwhile
                 yield task.read_text().rpartition(")")[2].split()[0]
 
@@ -145,6 +149,18 @@ def save_backtrace(machine: QtestMachine) -> None:
     except LabError as err:  # evidence that cannot be had must not hide the finding
         text = err.message
     (machine.folder / "backtrace.txt").write_text(text, encoding="utf-8")
+
+
+def crash_text(process: QemuProcess) -> str | None:
+    """Return how QEMU ended by itself and what it said last; None where it runs.
+
+    A lost connection is noticed a moment before the process has ended, so this waits a little.
+    """
+    with suppress(DeadlineError):
+        Deadline(_END_S).wait_for("QEMU to end", process.exit_code)
+    if process.exit_code() is None:
+        return None
+    return process.failure("in the middle of the case").message.partition("\ncommand:")[0]
 
 
 def nudged(machine: QtestMachine, check: Callable[[], bool]) -> str | None:

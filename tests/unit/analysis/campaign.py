@@ -46,7 +46,6 @@ BUILDS = {
     "baseline": BUILD,
     "candidate": BUILD | {"commit": "fedcba9876543210fedcba9876543210fedcba98", "binary_sha256": "b" * 64},
     "series": {"title": "demo: busy loop in the request path", "patches": [{"subject": "virtio-scsi: waste time"}]},
-    "argv": ["nox", "-s", "bench", "--", "--series", "my series.mbox"],
 }
 EXPERIMENT = """\
 title = "virtio-scsi: IOPS over the number of IOThreads"
@@ -64,6 +63,15 @@ alpha = 0.05
 [reference]
 table = "virtio-scsi-multiqueue-2025"
 factor = "iothreads"
+
+[experiment]
+id = "demo"
+job = "virtio-scsi-iothreads"
+profile = "quick"
+seed = 7
+series = "my series.mbox"
+known_verdict = ""
+command = "lab bench --series 'my series.mbox'"
 """
 
 

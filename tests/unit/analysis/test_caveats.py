@@ -87,14 +87,16 @@ def test_what_holds_for_the_whole_experiment() -> None:
     """Failures by kind and arm, later attempts, tier, CPUs, notes of runs and odd files are all said."""
     first, second, *rest = ONE.records()
     failed = replace(first, outcome=Outcome.GUEST_HUNG, metrics={}, traces={})
-    noted = replace(second, warnings=("the governor is powersave",), traces={"iops": (1.0,) * 5})
-    said = experiment((failed, replace(first, attempt=2), noted, *rest), dict(HOST))
+    noted = replace(second, warnings=("others used 12 %",), traces={"iops": (1.0,) * 5})
+    third, *rest = rest
+    third = replace(third, warnings=("others used 34.5 %",))
+    said = experiment((failed, replace(first, attempt=2), noted, third, *rest), dict(HOST))
     assert "files: the file is odd" in said
     assert f"1 of 9 attempts of {first.scheduled.cell.arm} failed (guest-hung 1)" in said
     assert "1 runs count with a later attempt" in said
     assert "tier tcg" in said and "never absolute" in said
     assert "2 CPUs for up to 5 vCPUs plus IOThreads" in said
-    assert "the governor is powersave (1 of 17 runs)" in said
+    assert f"2 of 16 runs, for example {second.id}: others used 12 %" in said
     assert "1 runs have fewer than 10 readings" in said
 
 

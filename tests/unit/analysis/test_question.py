@@ -11,12 +11,20 @@ from tests.unit.analysis.campaign import EXPERIMENT
 def test_a_job_file_becomes_a_question(tmp_path: Path) -> None:
     """Title, factors, judge and reference are read; what the analysis does not need is ignored."""
     file = tmp_path / "experiment.toml"
-    file.write_text(EXPERIMENT + '[machine]\nvcpus = 4\n[demonstration]\nseries = "x"\nknown_verdict = "REGRESSED"\n')
+    file.write_text(EXPERIMENT + "[machine]\nvcpus = 4\n")
     question = read_question(file)
     assert question.factors == {"iothreads": (1, 2, 4)}
     assert question.metrics == (METRICS["iops"],)
     assert question.reference is not None and question.reference.table == "virtio-scsi-multiqueue-2025"
-    assert question.known_verdict == "REGRESSED"
+    assert question.command == "lab bench --series 'my series.mbox'" and question.series == "my series.mbox"
+    assert question.chosen == (("job", "virtio-scsi-iothreads"), ("profile", "quick"), ("seed", "7"))
+
+
+def test_a_known_verdict_is_that_of_the_call() -> None:
+    """The job's demonstration does not matter when another series was named on the call."""
+    tree: dict[str, object] = {"title": "x", "demonstration": {"series": "s", "known_verdict": "REGRESSED"}}
+    assert question_from_toml(tree, "job").known_verdict == ""
+    assert question_from_toml(tree | {"experiment": {"known_verdict": "REGRESSED"}}, "job").known_verdict == "REGRESSED"
 
 
 def test_defaults() -> None:

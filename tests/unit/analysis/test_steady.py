@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 
-from lab.analysis.steady import unsteady_reason
+from lab.analysis.steady import unsteady_reasons
 
 SECONDS = np.arange(60)
+
+
+def unsteady_reason(trace: tuple[float, ...]) -> str:
+    """Judge one trace."""
+    (reason,) = unsteady_reasons([trace])
+    return reason
 
 
 def rough(scale: float, seed: int = 1) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -44,6 +50,13 @@ def test_small_steps_do_not_count() -> None:
 def test_what_cannot_be_judged_is_not_accused(trace: tuple[float, ...]) -> None:
     """Short traces and readings that are no speeds are left alone."""
     assert unsteady_reason(trace) == ""
+
+
+def test_traces_of_several_lengths_are_judged_each() -> None:
+    """Every trace gets its own answer, in the order in which they were given."""
+    step = (100.0,) * 10 + (80.0,) * 10
+    reasons = unsteady_reasons([(1.0,) * 3, step, (0.0,) * 20, (5.0,) * 30, step])
+    assert [bool(reason) for reason in reasons] == [False, True, False, False, True]
 
 
 def test_a_constant_trace_is_steady() -> None:

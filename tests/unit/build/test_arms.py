@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.build.arms import build_arms, build_each_patch
+from lab.build.arms import build_arms, build_control, build_each_patch
 from lab.build.build import Build
 from lab.errors import CommandError, FindingError, NotComparableError, PatchError
 from lab.progress import SilentProgress
@@ -53,6 +53,16 @@ def test_without_a_series_both_arms_are_the_base(tmp_path: Path) -> None:
     arms = build_arms(fake_source(tmp_path / "r.git"), None, progress=QUIET)
     assert arms.candidate is arms.baseline
     assert arms.to_json()["series"] is None
+
+
+def test_a_control_is_the_base_built_again_from_nothing(tmp_path: Path) -> None:
+    """In an area of its own and under its own key, and found again like any other build."""
+    source = fake_source(tmp_path / "r.git")
+    arms = build_control(source, progress=QUIET)
+    assert arms.candidate.key != arms.baseline.key
+    assert arms.candidate.steps == arms.baseline.steps == 2
+    assert arms.candidate.binary_sha256 == arms.baseline.binary_sha256
+    assert build_control(source, progress=QUIET).candidate.cached
 
 
 def test_a_series_that_does_not_apply_builds_nothing(tmp_path: Path, cache: Path) -> None:

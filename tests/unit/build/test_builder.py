@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lab.build.area import area_for, subprojects_of
+from lab.build.area import area_for, prune_areas, subprojects_of
 from lab.build.builder import Builder
 from lab.build.source import source_from_commit
 from lab.errors import CommandError, InputError
@@ -165,6 +165,33 @@ def test_a_subproject_that_cannot_be_copied_is_an_input_error(tmp_path: Path, mo
     monkeypatch.setattr(shutil, "copytree", fail)
     with pytest.raises(InputError, match="cannot be copied"):
         made.build(made.source.commit, title="base")
+
+
+def test_a_tree_without_subprojects_and_network_is_told_what_to_do(tmp_path: Path) -> None:
+    """Configure's own words end in a log; the remedy is one command."""
+    files = {path: text for path, text in FILES.items() if not path.startswith("subprojects")}
+    repository, commits = make_tree(tmp_path / "r.git", {**files, "configure": "#!/bin/sh\nexit 1\n"})
+    bare = Builder.open(source_from_commit(repository, commits[0], "fake"), QUIET)
+    with pytest.raises(CommandError, match="tried to download") as caught:
+        bare.build(bare.source.commit, title="base")
+    assert "meson subprojects download" in caught.value.remedy
+    (tmp_path / "two").mkdir()
+    full = builder(tmp_path / "two", {"configure": "#!/bin/sh\nexit 1\n"})
+    with pytest.raises(CommandError) as caught:
+        full.build(full.source.commit, title="base")
+    assert str(caught.value.evidence) in caught.value.remedy
+
+
+def test_an_area_that_is_in_use_is_not_pruned(tmp_path: Path, cache: Path) -> None:
+    """Nor one that was used since; the others go."""
+    made = builder(tmp_path)
+    made.build(made.source.commit, title="base")
+    area = area_for(made.source, TOOLCHAIN)
+    assert prune_areas(3600.0) == ()
+    with FileLock(area.lock_path):
+        assert prune_areas(-1.0) == ()
+    assert prune_areas(-1.0) == (area.folder,)
+    assert not area.folder.exists()
 
 
 def test_only_a_tree_without_subprojects_may_download(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_turbo_is_also_found_on_amd(tmp_path: Path) -> None:
     """Without intel_pstate the boost file counts, which means the opposite."""
     bare_metal(tmp_path)
     (tmp_path / "sys/devices/system/cpu/intel_pstate/no_turbo").unlink()
+    assert "no switch for it" in host_facts(tmp_path).why_unknown("turbo")
     boost = tmp_path / "sys/devices/system/cpu/cpufreq/boost"
     for text, on in (("1\n", True), ("0\n", False)):
         boost.write_text(text)

@@ -1,9 +1,10 @@
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 from lab.analysis.compare import compare_results
 from lab.report.text import COLUMNS, all_warnings, mail_text, narrow_table, terminal_text
-from tests.unit.analysis.campaign import BUILDS, Campaign
+from tests.unit.analysis.campaign import Campaign
 from tests.unit.report.examples import HOSTILE, results
 
 WIDE = Campaign(
@@ -17,16 +18,27 @@ def test_a_mail_has_at_most_72_columns() -> None:
     for campaign in (Campaign(), Campaign(effect=lambda point: 0.5), WIDE):
         text = mail_text(compare_results(results(campaign)))
         assert max(map(len, text.splitlines())) <= COLUMNS
-        assert "    nox -s bench -- --series 'my series.mbox'" in text
+        assert "    lab bench --series 'my series.mbox'" in text
 
 
 def test_a_long_command_is_broken_between_words() -> None:
     """A backslash joins its lines again."""
-    builds = BUILDS | {"argv": ["nox", *(f"--option-number-{n}" for n in range(8))]}
-    text = mail_text(compare_results(results(Campaign(), builds=builds)))
-    lines = text[text.index("To reproduce") :].splitlines()[2:]
+    words = ["lab", *(f"--option-number-{n}" for n in range(8)), "two words"]
+    lines = reproduce(shlex.join(words))
     assert all(line.endswith(" \\") for line in lines[:-1]) and len(lines) > 1
-    assert " ".join(line.strip(" \\") for line in lines).split() == builds["argv"]
+    assert shlex.split(" ".join(line.removesuffix(" \\") for line in lines)) == words
+
+
+def test_a_command_that_no_shell_reads_is_shown_all_the_same() -> None:
+    """An open quote in a stored command is not an error of the report."""
+    assert reproduce("lab bench 'half") == ["    lab bench ''\"'\"'half'"]
+
+
+def reproduce(command: str) -> list[str]:
+    """Return the lines of the command in a mail."""
+    made = results(Campaign())
+    text = mail_text(compare_results(replace(made, question=replace(made.question, command=command))))
+    return text[text.index("To reproduce") :].splitlines()[2:]
 
 
 def test_no_trailer_on_behalf_of_a_person() -> None:

@@ -9,14 +9,7 @@ from lab.series.repository import Repository, run_git
 
 WHO = "A Developer <a.developer@example.org>"
 
-_IDENTITY = {
-    "GIT_AUTHOR_NAME": "A",
-    "GIT_AUTHOR_EMAIL": "a@example.org",
-    "GIT_AUTHOR_DATE": "@1700000000 +0000",
-    "GIT_COMMITTER_NAME": "A",
-    "GIT_COMMITTER_EMAIL": "a@example.org",
-    "GIT_COMMITTER_DATE": "@1700000000 +0000",
-}
+_IDENTITY = "A <a@example.org> 1700000000 +0000"
 
 
 def diff(path: str = "hw/scsi/lun.c", old: str = "two", new: str = "zwei") -> str:
@@ -64,23 +57,20 @@ def box_file(folder: Path, *letters: bytes) -> Path:
 
 
 def make_tree(git_dir: Path, *commits: Mapping[str, str]) -> tuple[Repository, tuple[str, ...]]:
-    """Return a bare repository and its commits, each given as all its files."""
+    """Return a bare repository and its commits, each given as all its files; the branch is called topic."""
     run_git("init", "--quiet", "--bare", "--template=", git_dir)
     repository = Repository(git_dir)
-    made: list[str] = []
-    for number, files in enumerate(commits):
-        with repository.index_of(_empty_tree(repository)) as index:
+    with repository.fast_import() as stream:
+        for number, files in enumerate(commits):
+            head = f"commit refs/heads/topic\nauthor {_IDENTITY}\ncommitter {_IDENTITY}\n"
+            stream.write(head.encode() + _data(f"commit {number}") + b"deleteall\n")
             for path, content in files.items():
-                blob = repository.git("hash-object", "-w", "--stdin", stdin=content.encode()).stdout.strip()
                 mode = "100755" if content.startswith("#!") else "100644"
-                repository.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
-            tree_id = repository.git("write-tree", env=index).stdout.strip()
-        parents = ("-p", made[-1]) if made else ()
-        message = f"commit {number}"
-        made.append(repository.git("commit-tree", tree_id, *parents, "-m", message, env=_IDENTITY).stdout.strip())
-    repository.git("update-ref", "refs/heads/topic", made[-1])
+                stream.write(f'M {mode} inline "{path}"\n'.encode() + _data(content))
+        stream.write(b"done\n")
+    made = repository.git("rev-list", "--reverse", "refs/heads/topic").stdout.split()
     return repository, tuple(made)
 
 
-def _empty_tree(repository: Repository) -> str:
-    return repository.git("mktree").stdout.strip()
+def _data(text: str) -> bytes:
+    return b"data %d\n%b\n" % (len(text.encode()), text.encode())
