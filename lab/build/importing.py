@@ -46,7 +46,7 @@ def members_of_tarball(tarball: Path) -> Iterator[Member]:
                 path = info.name.removeprefix("./").partition("/")[2]
                 if info.issym():
                     yield Member(path, "120000", os.fsencode(info.linkname))
-                elif info.isreg():
+                elif info.isreg() or info.islnk():
                     content = archive.extractfile(info)
                     assert content is not None
                     yield Member(path, "100755" if info.mode & 0o100 else "100644", content.read())
@@ -105,7 +105,7 @@ def import_members(
                 stage.update(number, max(number, _ABOUT_FILES), note=f"{number} files")
         if not entries:
             raise InputError(f"{title} holds no file")
-        stream.write(_commit(ref, title, sorted(entries, key=_path_of_entry)))
+        stream.write(_commit(ref, sorted(entries, key=_path_of_entry)))
     commit = repository.commit_id(ref)
     assert commit is not None
     return commit
@@ -120,8 +120,8 @@ def _entry(mark: int, member: Member) -> bytes:
     return b'M %b :%d "%b"\n' % (member.mode.encode(), mark, escaped.encode(errors="surrogateescape"))
 
 
-def _commit(ref: str, title: str, entries: list[bytes]) -> bytes:
-    message = f"Import of {title}\n".encode(errors="replace")
+def _commit(ref: str, entries: list[bytes]) -> bytes:
+    message = b"Import of a source\n"  # not its name: the commit is a function of the content
     head = f"commit {ref}\ncommitter {_IDENTITY}\ndata {len(message)}\n".encode()
     return head + message + b"deleteall\n" + b"".join(entries) + b"\ndone\n"
 

@@ -31,11 +31,11 @@ _MIB = 1 << 20
 @RANGE
 @REVISION
 @PARTIAL
-@click.option("--each-patch", is_flag=True, help="Build every patch of the series, on top of those before it.")
-@click.option("--control", is_flag=True, help="Build the base a second time from nothing, for an A/A comparison.")
+@click.option("--each-patch", "mode", flag_value="each-patch", help="Build every patch, on top of those before it.")
+@click.option("--control", "mode", flag_value="control", help="Build the base a second time from nothing (A/A).")
+@click.option("--list", "mode", flag_value="list", help="Show what is in the cache.")
 @click.option("--force", is_flag=True, help="Accept two builds that differ in more than their source.")
 @click.option("--refresh", is_flag=True, help="Look for a newer source package of the distribution.")
-@click.option("--list", "list_", is_flag=True, help="Show what is in the cache.")
 @click.option("--prune", "prune_", metavar="AGE", help="Remove what was not used for so long, for example 720h.")
 @JSON
 def build(
@@ -45,11 +45,9 @@ def build(
     range_: str | None,
     revision: int | None,
     partial: bool,
-    each_patch: bool,
-    control: bool,
+    mode: str | None,
     force: bool,
     refresh: bool,
-    list_: bool,
     prune_: str | None,
     as_json: bool,
 ) -> int:
@@ -61,27 +59,24 @@ def build(
     Example:
       lab build --tree ~/src/qemu --base v10.0.0 --series my-series.mbox
     """
-    if list_ or prune_ is not None:
-        _print_entries(
-            list_entries() if prune_ is None else prune(seconds_from_text(prune_)), prune_ is not None, as_json
-        )
-        return ExitCode.DONE
+    if mode == "list" or prune_ is not None:
+        return _manage(prune_, as_json)
     progress = progress_for()
     found = None
     if file is not None or range_ is not None:
         found = load_series(file, tree=tree, range_=range_, revision=revision, partial=partial)
     source = _source(tree, base or _base_of_range(range_), found, refresh=refresh, progress=progress)
-    if each_patch:
+    if mode == "each-patch":
         if found is None:
             raise InputError("--each-patch needs a series", remedy="name one with --series or --range")
         results = build_each_patch(source, found, progress=progress)
         _print_each_patch(results, as_json)
         return ExitCode.FINDING if any(result.build is None for result in results) else ExitCode.DONE
-    if control and found is not None:
+    if mode == "control" and found is not None:
         raise InputError("--control builds the base twice, so it takes no series", remedy="leave one of them out")
     arms = (
         build_control(source, progress=progress)
-        if control
+        if mode == "control"
         else build_arms(source, found, progress=progress, force=force)
     )
     if as_json:

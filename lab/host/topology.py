@@ -77,12 +77,12 @@ def read_topology(root: Path = Path("/")) -> Topology:
     try:
         online = set(_list(root / _CPU / "online"))
         cores = {number: _core(root, number) for number in online}
+        isolated = _isolated(root)
+        usable = _usable(root, online, isolated)
     except (OSError, ValueError) as err:
         raise HostError(
             f"the CPUs of this host cannot be read: {err}", remedy="mount sysfs at /sys, or use another host"
         ) from err
-    isolated = _isolated(root)
-    usable = _usable(root, online, isolated)
     if not usable:
         raise HostError(
             "this process may use none of the CPUs that are online",
@@ -110,6 +110,14 @@ def read_block_device(name: str, root: Path = Path("/")) -> BlockDevice:
         if (folder / "msi_irqs").is_dir() or (folder / "numa_node").exists():
             return BlockDevice(name, _device_node(folder), tuple(sorted(_irqs(folder))))
     return BlockDevice(name, None, ())
+
+
+def cpus_by_core(cpus: Iterable[Cpu]) -> dict[int, list[Cpu]]:
+    """Return the CPUs of each core, in the order they came in."""
+    cores: dict[int, list[Cpu]] = {}
+    for cpu in cpus:
+        cores.setdefault(cpu.core, []).append(cpu)
+    return cores
 
 
 def list_from_cpus(cpus: Iterable[int]) -> str:

@@ -118,6 +118,8 @@ def _content_key(recipe: Recipe, resolution: Resolution) -> str:
 def _put_together(
     recipe: Recipe, resolution: Resolution, apt: Callable[[], PrivateApt], work: Path, progress: Progress
 ) -> ImageContent:
+    if recipe.needs_apt():
+        apt()  # opened now: it shows its own progress, which cannot be inside another's
     fio = _built_fio(resolution, apt, progress)
     with progress.stage(f"building guest image '{recipe.name}'", 4) as stage:
         stage.update(0, note="fetching kernel")

@@ -89,7 +89,7 @@ def apply_series(repository: Repository, base_commit: str, series: Series) -> Ap
             after = "" if refused else repository.git("write-tree", env=index).stdout.strip()
             # A three-way merge of what is there already succeeds and changes nothing.
             if refused or (complaint and after == tree_id):
-                reasons = reasons_of_base(repository, commit, patch, series.prerequisites)
+                reasons = reasons_of_base(repository, commit, patch, series)
                 failed = FailedPatch(patch, diagnose_patch(repository, commit, patch, complaint), reasons)
                 rest = series.patches[number + 1 :]
                 return Application(base_commit, commit, tree_id, tuple(applied), failed, rest)
@@ -101,7 +101,7 @@ def apply_series(repository: Repository, base_commit: str, series: Series) -> Ap
 
 def _apply(repository: Repository, index: Mapping[str, str], patch: Patch, *options: str) -> str:
     """Apply a patch to an index; return git's complaint, or nothing where it applied."""
-    words = ("apply", "--cached", "--whitespace=nowarn", "--allow-empty", *options, "-")
+    words = ("apply", "--cached", "--whitespace=nowarn", *options, "-")
     result = repository.git(*words, env=index, stdin=patch.diff, check=False)
     return "" if result.returncode == 0 else result.tail(5) or "git apply failed"
 

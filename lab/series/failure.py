@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lab.series.diagnosis import Diagnosis, HunkDiagnosis, diagnose_hunk
 from lab.series.diff import FileDiff, Hunk, files_from_diff
 from lab.series.repository import Repository
-from lab.series.series import Patch
+from lab.series.series import Patch, Series
 
 _CORRUPT = re.compile(
     r"(?:corrupt patch|garbage|without header|malformed|unrecognized input|No valid patches)", re.IGNORECASE
@@ -126,10 +126,8 @@ def _blob_age(repository: Repository, commit: str, tree_id: str, file: FileDiff)
     return "older" if repository.git(*words, check=False).stdout.strip() else "foreign"
 
 
-def reasons_of_base(
-    repository: Repository, commit: str, patch: Patch, prerequisites: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return sentences about the base a patch was made for: another content of its files, missing prerequisites."""
+def reasons_of_base(repository: Repository, commit: str, patch: Patch, series: Series) -> tuple[str, ...]:
+    """Return sentences about the base a patch was made for: other contents, missing prerequisites."""
     tree_id = repository.tree_id(commit)
     ages = {
         file.path: _blob_age(repository, commit, tree_id, file)
@@ -143,9 +141,10 @@ def reasons_of_base(
         files = [path for path, this in ages.items() if this == age]
         if files:
             reasons.append(f"{sentence}: {', '.join(files)}")
-    missing = _missing_prerequisites(repository, commit, prerequisites)
+    missing = _missing_prerequisites(repository, commit, series.prerequisites)
     if missing:
         reasons.append(f"patches it builds on are not in the base (prerequisite-patch-id): {', '.join(missing)}")
+    reasons += [f"the series says it builds on {what}: apply that first" for what in series.based_on]
     return tuple(reasons)
 
 

@@ -166,8 +166,14 @@ def open_repository(name: str) -> Repository:
         if not (git_dir / "HEAD").is_file():
             run_git("init", "--quiet", "--bare", "--template=", git_dir)
         (git_dir / "info").mkdir(exist_ok=True)
-        (git_dir / "info" / "attributes").write_text(_ATTRIBUTES)
+        _write_once(git_dir / "info" / "attributes", _ATTRIBUTES)
     return Repository(git_dir)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file only where it is not so already: another process's git may be reading it."""
+    if not path.is_file() or path.read_text() != text:
+        path.write_text(text)
 
 
 def is_git_tree(folder: Path) -> bool:
@@ -189,7 +195,7 @@ def borrow(tree: Path) -> Repository:
     repository = open_repository(name)
     info = repository.git_dir / "objects" / "info"
     info.mkdir(parents=True, exist_ok=True)
-    (info / "alternates").write_text(f"{objects}\n")
+    _write_once(info / "alternates", f"{objects}\n")
     shallow = objects.parent / "shallow"
     if shallow.is_file():  # without it, walking the history of a shallow clone ends in "bad object"
         (repository.git_dir / "shallow").write_bytes(shallow.read_bytes())

@@ -157,6 +157,10 @@ class BackgroundCommand:
         """Whether it was answered or given up."""
         return not self._thread.is_alive()
 
+    def wait(self, timeout_s: float = 10.0) -> None:
+        """Wait until it was answered or given up, at most that long."""
+        self._thread.join(timeout_s)
+
     def _run(self) -> None:
         try:
             self._action()

@@ -171,10 +171,13 @@ def test_missing_prerequisites_are_named(tmp_path: Path) -> None:
     there = repository.git(
         "patch-id", "--stable", stdin=repository.git("diff", commits[0], commits[1]).stdout.encode()
     ).stdout.split()[0]
-    text = f"Why.\n\nprerequisite-patch-id: {there}\nprerequisite-patch-id: {'a' * 40}"
+    text = f"Why.\n\nBased-on: <o@x>\nprerequisite-patch-id: {there}\nprerequisite-patch-id: {'a' * 40}"
     done = apply_series(repository, commits[1], series(tmp_path, diff(), text=text))
     assert done.failed is not None
-    assert done.failed.reasons == (f"patches it builds on are not in the base (prerequisite-patch-id): {'a' * 40}",)
+    assert done.failed.reasons == (
+        f"patches it builds on are not in the base (prerequisite-patch-id): {'a' * 40}",
+        "the series says it builds on o@x: apply that first",
+    )
 
 
 def test_a_corrupt_patch_is_called_so(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.errors import InputError
 from lab.series.assemble import Assembly, assemble
@@ -35,6 +37,13 @@ def test_patches_are_ordered_by_number_not_by_arrival() -> None:
     found = assembled(three, one, cover, two)
     assert titles(found) == [(1, "a"), (2, "b"), (3, "c")]
     assert (found.title, found.expected, found.cover is not None) == ("x cover", 3, True)
+
+
+@given(st.permutations([*posting("", "abc", "x"), *posting("v2 ", "abcd", "y", answers="x-0")]))
+def test_no_order_of_arrival_makes_a_difference(mails: list[bytes]) -> None:
+    """Neither within a revision nor between them."""
+    assert titles(assembled(*mails)) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+    assert titles(assembled(*mails, revision=1)) == [(1, "a"), (2, "b"), (3, "c")]
 
 
 def test_the_newest_revision_is_taken_unless_another_is_asked_for() -> None:

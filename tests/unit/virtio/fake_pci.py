@@ -44,8 +44,8 @@ class FakeFunction:
         if number in self.bars and offset == 0x10 + 4 * number:
             size, flags = self.bars[number]
             value = value & ~(size - 1) & 0xFFFFFFFF | flags
-        elif 0x10 <= offset < 0x28 and number - 1 not in self.bars:
-            value = 0  # no BAR here: reads as zero
+        elif 0x10 <= offset < 0x28 and not self.bars.get(number - 1, (0, 0))[1] & 4:
+            value = 0  # neither a BAR nor the upper half of one: reads as zero
         self.space[offset : offset + width] = value.to_bytes(width, "little")
 
 

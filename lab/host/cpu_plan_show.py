@@ -1,0 +1,65 @@
+"""A CPU plan to what people and scripts read: a diagram, taskset commands, JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.host.cpu_plan import CpuPlan
+from lab.host.topology import Cpu, cpus_by_core, list_from_cpus
+
+
+def text_from_plan(plan: CpuPlan) -> str:
+    """Return a small diagram: a line for each core with its CPUs and who is on them, then what cannot be claimed."""
+    cells = {cpu.id: _cell(cpu, plan) for cpu in plan.topology.cpus}
+    width = max(map(len, cells.values()))
+    lines: list[str] = []
+    for node in plan.topology.nodes:
+        lines.append(f"NUMA node {node}")
+        for siblings in cpus_by_core([cpu for cpu in plan.topology.cpus if cpu.node == node]).values():
+            lines.append("  " + "  ".join(f"{cells[cpu.id]:{width}}" for cpu in siblings).rstrip())
+    if plan.device is not None and plan.device.irqs and plan.is_pinned:
+        where = f"CPUs {list_from_cpus(plan.irq_cpus)}" if plan.irq_cpus else "no CPU left"
+        lines.append(f"interrupts {list_from_cpus(plan.device.irqs)} of {plan.device.name}: {where}")
+    lines += [f"cannot be claimed: {sentence}" for sentence in plan.cannot_claim()]
+    return "\n".join(lines)
+
+
+def taskset_from_plan(plan: CpuPlan, thread_ids: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the commands that would pin the threads by hand.
+
+    :param thread_ids: thread name to thread id; a thread that is not in it is left out.
+    """
+    return tuple(
+        f"taskset -cp {list_from_cpus(cpus)} {thread_ids[name]}"
+        for name, cpus in plan.cpus.items()
+        if name in thread_ids
+    )
+
+
+def plan_to_json(plan: CpuPlan) -> dict[str, Any]:
+    """Return the plan as scripts and run records have it."""
+    return {
+        "sharing": str(plan.sharing),
+        "exclusive": plan.exclusive,
+        "threads": {name: sorted(cpus) for name, cpus in plan.cpus.items()},
+        "numa_nodes": list(plan.nodes),
+        "isolated": all(cpu.isolated for cpu in plan.places) if plan.is_pinned else False,
+        "irqs": list(plan.device.irqs) if plan.device is not None else [],
+        "irq_cpus": sorted(plan.irq_cpus),
+        "cannot_claim": list(plan.cannot_claim()),
+    }
+
+
+def _cell(cpu: Cpu, plan: CpuPlan) -> str:
+    """Return who is on a CPU; brackets around its number mean that it is isolated."""
+    names = [name for name, cpus in plan.cpus.items() if cpu.id in cpus]
+    number = f"[{cpu.id}]" if cpu.isolated else f"{cpu.id} "
+    return f"CPU {number:>5} {_short(names) or '-'}"
+
+
+def _short(names: list[str]) -> str:
+    """Return thread names, the vCPUs as a list of numbers."""
+    vcpus = [int(name.removeprefix("vcpu")) for name in names if name.startswith("vcpu")]
+    rest = [name for name in names if not name.startswith("vcpu")]
+    return ", ".join([f"vcpu{list_from_cpus(vcpus)}", *rest] if vcpus else rest)

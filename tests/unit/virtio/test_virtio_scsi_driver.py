@@ -1,0 +1,127 @@
+import struct
+
+import pytest
+
+from lab.errors import DeadlineError, StageError
+from lab.virtio import scsi
+from lab.virtio.guest_memory import GuestMemory
+from lab.virtio.scsi import read_10, write_10
+from lab.virtio.virtio_pci import find_virtio_device
+from lab.virtio.virtio_scsi import AsyncNotification, ControlType, EventKind, Lun, Tmf, command_response
+from lab.virtio.virtio_scsi_driver import VirtioScsi
+from tests.unit.virtio.fake_device import FakeDevice
+
+OK = bytes(108)
+LUN = Lun(0, 1)
+
+
+class Rig:
+    """A driver that is up, and the device it drives."""
+
+    def __init__(self) -> None:
+        memory = GuestMemory(2)
+        self.device = FakeDevice(memory)
+        self.driver = VirtioScsi(find_virtio_device(self.device), memory)
+        self.driver.start()
+        self.device.kicks.clear()
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """Return a driver and its device."""
+    return Rig()
+
+
+def test_the_device_is_brought_up(rig: Rig) -> None:
+    """All queues are enabled before DRIVER_OK, and event buffers are there."""
+    assert rig.device.statuses == [0, 1, 3, 11, 15]
+    assert all(ring.enabled and ring.size == 128 for ring in rig.device.rings)
+    assert rig.driver.num_queues == 2 and rig.driver.in_device == 0
+    assert rig.device.agreed == 1 << 32 | 0b110
+
+
+def test_a_read_brings_data(rig: Rig) -> None:
+    """Request, response and data have descriptors of their own; the answer finds its request."""
+    request = rig.driver.submit(1, LUN, read_10(7), tag=5)
+    asked = rig.device.serve(3, OK + b"d" * 512)
+    assert asked[0][0][8] == 5 and rig.device.kicks == [3]
+    (completion,) = rig.driver.poll()
+    assert completion.request == request and completion.written == 620
+    assert str(command_response(completion.answer)) == "OK" and completion.data == b"d" * 512
+
+
+def test_a_write_sends_data(rig: Rig) -> None:
+    """Data to the device follows the request."""
+    rig.driver.submit(0, LUN, write_10(7, b"w" * 512), tag=6)
+    assert rig.device.serve(2, OK)[0][1] == b"w" * 512
+
+
+def test_passes_put_the_ctrl_queue_first(rig: Rig) -> None:
+    """What ended in the same pass is listed ctrl first; what ends later has a later pass."""
+    rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)
+    rig.driver.submit(1, LUN, scsi.test_unit_ready(), tag=2)
+    rig.driver.manage_task(Tmf.ABORT_TASK, LUN, 1)
+    rig.device.serve(2, OK)
+    rig.device.serve(0, b"\0")
+    first = rig.driver.poll()
+    rig.device.serve(3, OK)
+    second = rig.driver.poll()
+    assert [completion.queue for completion in first] == [0, 2]
+    assert [completion.pass_number for completion in (*first, *second)] == [1, 1, 2]
+
+
+def test_a_chain_that_was_never_given_belongs_to_nobody(rig: Rig) -> None:
+    """Something that ends twice shows up without a request."""
+    request = rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)
+    rig.device.serve(2, OK)
+    rig.device.give_back(2, request.head)
+    assert [completion.request for completion in rig.driver.poll()] == [request, None]
+
+
+def test_run_waits_for_its_own_command(rig: Rig) -> None:
+    """Another command in between, or none at all, is an error."""
+    rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)
+    rig.device.serve(2, OK)
+    with pytest.raises(StageError, match="something else"):
+        rig.driver.run(1, LUN, scsi.test_unit_ready(), tag=2)
+    with pytest.raises(DeadlineError, match="answer to tag 0x3"):
+        rig.driver.run(1, LUN, scsi.test_unit_ready(), tag=3, timeout_s=0)
+
+
+def test_notifications_can_be_asked_for(rig: Rig) -> None:
+    """The query goes out, and an answer that is there is read."""
+    request = rig.driver.ask_notifications(ControlType.AN_QUERY, LUN, AsyncNotification.POWER_MGMT)
+    rig.device.serve(0, struct.pack("<IB", 4, 0))
+    assert rig.driver.answer_to(request).answer == struct.pack("<IB", 4, 0)
+    with pytest.raises(DeadlineError):
+        rig.driver.wait_for("nothing", lambda: None, timeout_s=0)
+
+
+def test_raw_control_requests(rig: Rig) -> None:
+    """Bytes that no specification knows are sent as they are."""
+    rig.driver.send_control(b"\x09\0\0\0", 1)
+    assert rig.device.serve(0, b"") == [[b"\x09\0\0\0"]]
+
+
+def test_events_are_read_and_their_buffers_supplied_again(rig: Rig) -> None:
+    """After many more events than buffers, none was lost."""
+    for number in range(40):
+        event = struct.pack("<I8sI", 1, Lun(0, number).to_bytes(), 2)
+        rig.device.serve(1, event)
+        (seen,) = rig.driver.take_events()
+        assert (seen.kind, seen.lun) == (EventKind.TRANSPORT_RESET, Lun(0, number))
+    assert rig.driver.take_events() == [] and rig.device.kicks == [1] * 40
+
+
+def test_every_queue_can_be_kicked_once_more(rig: Rig) -> None:
+    """One notification for each queue."""
+    rig.driver.kick_all()
+    assert rig.device.kicks == [0, 1, 2, 3]
+
+
+def test_a_reset_forgets_what_the_device_had(rig: Rig) -> None:
+    """After a reset nothing is owed."""
+    rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)
+    assert rig.driver.in_device == 1
+    rig.driver.start()
+    assert rig.driver.in_device == 0 and rig.driver.poll() == []
