@@ -1,7 +1,7 @@
 """Prints how long the guest image takes from process start to the first command over SSH, beside the floor.
 
 The floor is the same QEMU, machine and kernel with an initramfs that holds one static program of a few instructions,
-which prints a line and waits. What lies between the two is what the image costs; the floor is QEMU, firmware and kernel.
+which prints a line and waits. Between the two lies what the image costs; the floor is QEMU, firmware and kernel.
 
     python benchmarks/boot.py --qemu build/qemu-system-x86_64 -L build/pc-bios/optionrom -L /usr/share/seabios
 

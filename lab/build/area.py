@@ -229,7 +229,7 @@ def _ninja(area: WorkArea, stage: Stage) -> int:
         if step is not None:
             steps = max(steps, step.done)
             # The stage's own estimate would count configure's time as the first steps'.
-            eta_s = (time.monotonic() - start) * (step.total - step.done) / step.done
+            eta_s = step.eta_s(time.monotonic() - start)
             stage.update(step.done, step.total, note=f"{step.done}/{step.total} {step.what}", eta_s=eta_s)
 
     run_logged(

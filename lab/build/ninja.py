@@ -10,11 +10,15 @@ _STEP = re.compile(r"^\[(\d+)/(\d+)\] (\S.*)$")
 
 @dataclass(frozen=True)
 class NinjaStep:
-    """One line ``[done/total] what``."""
+    """One line ``[done/total] what``; done is 0 while ninja makes its own file again."""
 
     done: int
     total: int
     what: str
+
+    def eta_s(self, elapsed_s: float) -> float | None:
+        """Return the seconds to go in proportion to those so far, or None where nothing is done yet."""
+        return elapsed_s * (self.total - self.done) / self.done if self.done else None
 
 
 def step_from_line(line: str) -> NinjaStep | None:

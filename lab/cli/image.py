@@ -17,11 +17,7 @@ _MIB = 1 << 20
 
 @click.group("image")
 def image() -> None:
-    r"""Build and list guest images: a kernel and one initramfs with dropbear, fio and sg_reset.
-
-    \b
-    Example: lab image build
-    """
+    """Build and list guest images: a kernel and one initramfs with dropbear, fio and sg_reset."""
 
 
 @image.command("build")
@@ -29,13 +25,14 @@ def image() -> None:
 @click.option("--refresh", is_flag=True, help="Ask the package mirror again, even if that was done today.")
 @click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 def build(recipe_path: Path | None, refresh: bool, as_json: bool) -> None:
-    r"""Build a guest image without root, or find it in the cache.
+    """Build a guest image without root, or find it in the cache.
 
     Kernel, sshd, busybox and sg_reset come from packages of this host's distribution, fio from its source package.
     A recipe may name your own kernel and programs instead: see guest-images/installed.toml.
 
     \b
-    Example: lab image build --recipe guest-images/default.toml
+    Example:
+      lab image build --recipe guest-images/default.toml
     """
     found = build_image(load_recipe(recipe_path or default_recipe_path()), progress=progress_for(), refresh=refresh)
     if as_json:
@@ -47,10 +44,11 @@ def build(recipe_path: Path | None, refresh: bool, as_json: bool) -> None:
 @image.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
 def list_(as_json: bool) -> None:
-    r"""Show the guest images in the cache, the newest first.
+    """Show the guest images in the cache, the newest first.
 
     \b
-    Example: lab image list --json
+    Example:
+      lab image list --json
     """
     images = list_images(cache_dir("images"))
     if as_json:

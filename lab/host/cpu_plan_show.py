@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.host.cpu_plan import CpuPlan
+from lab.host.cpu_plan import MAIN_LOOP, CpuPlan
 from lab.host.topology import Cpu, cpus_by_core, list_from_cpus
 
 
@@ -16,8 +16,8 @@ def text_from_plan(plan: CpuPlan) -> str:
     lines: list[str] = []
     for node in plan.topology.nodes:
         lines.append(f"NUMA node {node}")
-        for siblings in cpus_by_core([cpu for cpu in plan.topology.cpus if cpu.node == node]).values():
-            lines.append("  " + "  ".join(f"{cells[cpu.id]:{width}}" for cpu in siblings).rstrip())
+        cores = cpus_by_core([cpu for cpu in plan.topology.cpus if cpu.node == node]).values()
+        lines += ["  " + "  ".join(f"{cells[cpu.id]:{width}}" for cpu in siblings).rstrip() for siblings in cores]
     if plan.device is not None and plan.device.irqs and plan.is_pinned:
         where = f"CPUs {list_from_cpus(plan.irq_cpus)}" if plan.irq_cpus else "no CPU left"
         lines.append(f"interrupts {list_from_cpus(plan.device.irqs)} of {plan.device.name}: {where}")
@@ -53,13 +53,8 @@ def plan_to_json(plan: CpuPlan) -> dict[str, Any]:
 
 def _cell(cpu: Cpu, plan: CpuPlan) -> str:
     """Return who is on a CPU; brackets around its number mean that it is isolated."""
-    names = [name for name, cpus in plan.cpus.items() if cpu.id in cpus]
     number = f"[{cpu.id}]" if cpu.isolated else f"{cpu.id} "
-    return f"CPU {number:>5} {_short(names) or '-'}"
-
-
-def _short(names: list[str]) -> str:
-    """Return thread names, the vCPUs as a list of numbers."""
-    vcpus = [int(name.removeprefix("vcpu")) for name in names if name.startswith("vcpu")]
-    rest = [name for name in names if not name.startswith("vcpu")]
-    return ", ".join([f"vcpu{list_from_cpus(vcpus)}", *rest] if vcpus else rest)
+    vcpus = [at for at, name in enumerate(plan.threads.vcpu_names) if cpu.id in plan.cpus.get(name, ())]
+    rest = [name for name in (*plan.threads.iothreads, MAIN_LOOP) if cpu.id in plan.cpus.get(name, ())]
+    names = [f"vcpu{list_from_cpus(vcpus)}", *rest] if vcpus else rest
+    return f"CPU {number:>5} {', '.join(names) or '-'}"

@@ -89,7 +89,7 @@ def _faults(plan: Plan, expected: Expectation, seen: Observation, served_by: Seq
     for command, allowed, ending in zip(plan.held, expected.commands, seen.commands, strict=True):
         yield from _command_faults(command, allowed, ending, seen.function, served_by)
     if seen.strays:
-        yield f"{seen.strays} chains came back that the device did not have: something ended twice"
+        yield f"something ended twice: the device returned {seen.strays} times what it did not have"
     if expected.resets is not None:
         yield from _aftermath_faults(expected.resets, seen.after)
     if seen.unplug_refused:

@@ -24,6 +24,14 @@ def test_a_line_of_ninja_says_how_far_it_is(line: str, expected: NinjaStep | Non
     assert step_from_line(line) == expected
 
 
+def test_the_time_left_is_in_proportion() -> None:
+    """And unknown before the first step: ninja counts making its own file again as step 0."""
+    assert NinjaStep(1, 4, "x").eta_s(10.0) == 30.0
+    assert NinjaStep(4, 4, "x").eta_s(10.0) == 0.0
+    step = step_from_line("[0/1] Regenerating build files")
+    assert step is not None and step.eta_s(10.0) is None
+
+
 @given(st.text())
 def test_no_line_makes_it_fail(line: str) -> None:
     """Compilers print what they like."""

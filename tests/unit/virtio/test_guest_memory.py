@@ -56,7 +56,7 @@ def test_memory_runs_out(memory: GuestMemory) -> None:
 @pytest.mark.parametrize("size_mib", [0, 1, 2049])
 def test_sizes_that_a_pc_moves_are_refused(size_mib: int) -> None:
     """Memory that would not be at offset = address is refused."""
-    with pytest.raises(InputError, match="2 to 2048|were asked for"):
+    with pytest.raises(InputError, match="were asked for"):
         GuestMemory(size_mib)
 
 

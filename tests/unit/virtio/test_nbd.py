@@ -23,12 +23,14 @@ class Peer:
         self.heard = b""
 
     def receive(self, size: int) -> bytes:
+        """Return the next words."""
         piece, self._words = self._words[:size], self._words[size:]
         if len(piece) < size:
             raise EOFError
         return piece
 
     def send(self, data: bytes) -> None:
+        """Hear what the server says."""
         self.heard += data
 
 

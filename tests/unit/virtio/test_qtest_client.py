@@ -15,17 +15,19 @@ class FakeSocket:
     :param pieces: what each ``recv`` returns.
     """
 
-    def __init__(self, *pieces: bytes | None | OSError) -> None:
+    def __init__(self, *pieces: bytes | OSError | None) -> None:
         self.pieces = deque(pieces)
         self.sent: list[bytes] = []
         self.closed = False
 
     def sendall(self, data: bytes) -> None:
+        """Keep what was sent."""
         if self.closed:
             raise BrokenPipeError("closed")
         self.sent.append(data)
 
     def recv(self, size: int) -> bytes:
+        """Return the next piece."""
         piece = self.pieces.popleft()
         if piece is None:
             raise TimeoutError
@@ -34,9 +36,11 @@ class FakeSocket:
         return piece
 
     def settimeout(self, seconds: float) -> None:
+        """Refuse a timeout that would block for ever."""
         assert seconds > 0
 
     def close(self) -> None:
+        """Close."""
         self.closed = True
 
 
