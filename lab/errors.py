@@ -13,6 +13,7 @@
          +- CommandError          a host command exited non-zero or could not be started
          +- DeadlineError         something did not happen in time
          +- BootError             QEMU did not start, or the guest did not come up
+         +- CrashError            QEMU ended by itself while the guest ran
          +- GuestError            the guest was up and then did not answer
          +- MonitorError          QMP refused a command or went away
          `- WorkloadError         fio failed or printed nothing that can be read
@@ -104,6 +105,10 @@ class DeadlineError(StageError):
 
 class BootError(StageError):
     """QEMU did not start, or the guest did not come up."""
+
+
+class CrashError(StageError):
+    """QEMU ended by itself while the guest ran: a signal, an assertion, an exit nobody asked for."""
 
 
 class GuestError(StageError):

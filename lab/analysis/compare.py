@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from lab.analysis.alike import unlike_reasons
-from lab.analysis.caveats import Caveat, CaveatKind, experiment_caveats, unsteady_caveats
+from lab.analysis.caveats import Caveat, CaveatKind
+from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.family import PointComparison, Setting, compare_family
 from lab.analysis.frame import frame_from_records
 from lab.analysis.results import Results

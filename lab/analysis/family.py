@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lab.analysis.caveats import Caveat, CaveatKind, drift_caveats, sample_caveats
+from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.frame import Pairs, pairs_from_frame
 from lab.analysis.question import Question
+from lab.analysis.sample_caveats import drift_caveats, sample_caveats
+from lab.analysis.samples import medians
 from lab.analysis.signflip import Intervals, blocks_for_level, blocks_to_decide, intervals, p_values
 from lab.analysis.verdict import Numbers, Verdict, judge
 from lab.record import Point
@@ -89,37 +91,109 @@ def compare_family(
     bounds = intervals(ratios, setting.question.alpha)
     tests = max(1, int((np.isfinite(ratios).sum(axis=0) >= 2).sum()))
     compared = []
-    for index, metric in enumerate(metrics):
-        drifting = tuple(drift_caveats(pairs[index], metric, setting.question.effect_of(metric)))
-        for column in range(len(setting.points)):
-            place = index * len(setting.points) + column
-            numbers = _numbers(ratios[:, place], bounds, place, adjusted[place])
-            one = _One(metric, pairs[index], column, ratios[:, place], numbers, float(own[place]), tests)
-            compared.append(_compare_point(one, setting, drifting, judged=judged))
+    for index, (metric, lined_up) in enumerate(zip(metrics, pairs, strict=True)):
+        effect = setting.question.effect_of(metric)
+        first = index * len(setting.points)
+        here = slice(first, first + len(setting.points))
+        summary = _Summary.of(lined_up, ratios[:, here])
+        drifting = tuple(drift_caveats(lined_up, metric, effect))
+        for column, odd in enumerate(sample_caveats(lined_up, effect)):
+            numbers = summary.numbers(column, bounds, first + column, float(adjusted[first + column]))
+            one = _One(metric, column, summary, numbers, float(own[first + column]), tests)
+            compared.append(_compare_point(one, setting, odd, drifting, judged=judged))
     return compared
 
 
-def _compare_point(one: _One, setting: Setting, drifting: tuple[Caveat, ...], *, judged: bool) -> PointComparison:
+@dataclass(frozen=True)
+class _Summary:
+    """What the pairs of a metric come to, one entry per point.
+
+    :param unlike: blocks in which both runs exist but were made under unlike conditions.
+    """
+
+    n: Array
+    mean: Array
+    spread: Array
+    baseline: Array
+    candidate: Array
+    unlike: Array
+
+    @classmethod
+    def of(cls, pairs: Pairs, ratios: Array) -> _Summary:
+        paired = np.isfinite(ratios)
+        n = paired.sum(axis=0)
+        filled = np.where(paired, ratios, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = filled.sum(axis=0) / n
+            squares = np.where(paired, (filled - mean) ** 2, 0.0).sum(axis=0)
+            spread = np.sqrt(squares / (n - 1))
+        both = np.isfinite(pairs.baseline) & np.isfinite(pairs.candidate)
+        return cls(
+            n=n,
+            mean=mean,
+            spread=spread,
+            baseline=medians(np.where(paired, pairs.baseline, np.nan).T),
+            candidate=medians(np.where(paired, pairs.candidate, np.nan).T),
+            unlike=(both & ~pairs.alike).sum(axis=0),
+        )
+
+    def numbers(self, column: int, bounds: Intervals, place: int, p_adjusted: float) -> Numbers | None:
+        if self.n[column] < 2:
+            return None
+        return Numbers(
+            ratio=math.exp(self.mean[column]),
+            low=math.exp(bounds.low[place]),
+            high=math.exp(bounds.high[place]),
+            coverage=float(bounds.coverage[place]),
+            p_adjusted=p_adjusted,
+        )
+
+
+@dataclass(frozen=True)
+class _One:
+    """What is known of one point before it is judged."""
+
+    metric: Metric
+    column: int
+    summary: _Summary
+    numbers: Numbers | None
+    p: float
+    tests: int
+
+    @property
+    def n(self) -> int:
+        return int(self.summary.n[self.column])
+
+    def runs_needed(self, effect: float, alpha: float) -> int | None:
+        if self.n < 2:
+            return None
+        spread = float(self.summary.spread[self.column])
+        return max(self.n + 1, blocks_to_decide(spread, math.log1p(effect), alpha, points=self.tests))
+
+
+def _compare_point(
+    one: _One, setting: Setting, odd: list[Caveat], drifting: tuple[Caveat, ...], *, judged: bool
+) -> PointComparison:
     question, point = setting.question, setting.points[one.column]
     effect = question.effect_of(one.metric)
     verdict = judge(one.numbers, one.metric.better, smallest_effect=effect, alpha=question.alpha)
-    caveats = [*sample_caveats(one.pairs, one.column, effect), *_verdict_caveats(one, verdict, question.alpha)]
-    if one.unlike:
-        text = f"in {one.unlike} blocks the two runs were made on different hosts or accelerators"
+    caveats = [*odd, *_verdict_caveats(one, verdict, question.alpha)]
+    unlike = int(one.summary.unlike[one.column])
+    if unlike:
+        text = f"in {unlike} blocks the two runs were made on different hosts or accelerators"
         caveats.append(Caveat(CaveatKind.UNLIKE, text))
     needed = one.runs_needed(effect, question.alpha) if verdict is Verdict.INCONCLUSIVE else None
     if setting.undone and verdict is not Verdict.INCONCLUSIVE:
         verdict, needed = Verdict.INCONCLUSIVE, len(setting.blocks)
-    if setting.unlike or one.unlike:
+    if setting.unlike or unlike:
         verdict, needed = Verdict.NOT_COMPARABLE, None
-    paired = np.isfinite(one.ratios)
     return PointComparison(
         point=point,
         metric=one.metric,
         judged=judged,
-        n=int(paired.sum()),
-        baseline=_median(one.pairs.baseline[paired, one.column]),
-        candidate=_median(one.pairs.candidate[paired, one.column]),
+        n=one.n,
+        baseline=float(one.summary.baseline[one.column]) if one.n else None,
+        candidate=float(one.summary.candidate[one.column]) if one.n else None,
         numbers=one.numbers,
         p=None if one.numbers is None else one.p,
         smallest_effect=effect,
@@ -129,50 +203,11 @@ def _compare_point(one: _One, setting: Setting, drifting: tuple[Caveat, ...], *,
     )
 
 
-@dataclass(frozen=True)
-class _One:
-    """What is known of one point before it is judged."""
-
-    metric: Metric
-    pairs: Pairs
-    column: int
-    ratios: Array
-    numbers: Numbers | None
-    p: float
-    tests: int
-
-    @property
-    def unlike(self) -> int:
-        """Return in how many blocks both runs exist but were made under unlike conditions."""
-        both = np.isfinite(self.pairs.baseline[:, self.column]) & np.isfinite(self.pairs.candidate[:, self.column])
-        return int((both & ~self.pairs.alike[:, self.column]).sum())
-
-    def runs_needed(self, effect: float, alpha: float) -> int | None:
-        present = self.ratios[np.isfinite(self.ratios)]
-        if len(present) < 2:
-            return None
-        spread = float(np.std(present, ddof=1))
-        return max(len(present) + 1, blocks_to_decide(spread, math.log1p(effect), alpha, points=self.tests))
-
-
-def _numbers(ratios: Array, bounds: Intervals, place: int, p_adjusted: float) -> Numbers | None:
-    present = ratios[np.isfinite(ratios)]
-    if len(present) < 2:
-        return None
-    return Numbers(
-        ratio=math.exp(present.mean()),
-        low=math.exp(bounds.low[place]),
-        high=math.exp(bounds.high[place]),
-        coverage=float(bounds.coverage[place]),
-        p_adjusted=float(p_adjusted),
-    )
-
-
 def _verdict_caveats(one: _One, verdict: Verdict, alpha: float) -> list[Caveat]:
     """Return what keeps the numbers and the verdict from seeming to contradict each other."""
-    pairs, fewest = int(np.isfinite(one.ratios).sum()), blocks_for_level(alpha)
-    if pairs < fewest:
-        text = f"{pairs} pairs; a verdict at alpha {alpha:g} needs at least {fewest}"
+    fewest = blocks_for_level(alpha)
+    if one.n < fewest:
+        text = f"{one.n} pairs; a verdict at alpha {alpha:g} needs at least {fewest}"
         return [Caveat(CaveatKind.BLOCKS, text)]
     assert one.numbers is not None
     excluded = one.numbers.low > 1 or one.numbers.high < 1
@@ -183,7 +218,3 @@ def _verdict_caveats(one: _One, verdict: Verdict, alpha: float) -> list[Caveat]:
         text = f"significant alone (p {one.p:.3g}) but not among {one.tests} tests (p {one.numbers.p_adjusted:.3g})"
         return [Caveat(CaveatKind.FAMILY, text)]
     return []
-
-
-def _median(values: Array) -> float | None:
-    return float(np.median(values)) if len(values) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ Array = NDArray[np.float64]
 _LARGEST_LOG = 300.0
 """Values read from a file may be absurd; their ratio must still have an exponential."""
 
-COLUMNS = ("metric", "point", "block", "arm", "host", "accelerator", "run", "order", "value")
+_WORDS = ("metric", "point", "arm", "host", "accelerator")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Pairs:
     :param blocks: the numbers of the blocks, ascending: one per row.
     :param points: one per column.
     :param alike: whether both runs of a pair were made on the same host with the same accelerator.
+    :param host_names: all hosts of the frame.
     :param hosts: fingerprint of the host of each baseline run, of the candidate where the baseline is missing.
     :param runs: per arm the id of each run, an empty string where there is none.
     """
@@ -40,6 +42,7 @@ class Pairs:
     baseline: Array
     candidate: Array
     alike: NDArray[np.bool_]
+    host_names: tuple[str, ...]
     hosts: NDArray[np.str_]
     runs: dict[Arm, NDArray[np.str_]]
 
@@ -61,21 +64,26 @@ def frame_from_records(records: Iterable[RunRecord]) -> pd.DataFrame:
     for order, record in enumerate(records):
         if record.outcome is Outcome.OK:
             last[record.scheduled.id] = (order, record)
-    columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
-    for order, record in last.values():
-        fixed = (
-            record.scheduled.cell.point.id,
-            record.scheduled.block,
-            record.scheduled.cell.arm.value,
-            record.host,
-            record.accelerator,
-            record.id,
-            order,
-        )
-        for metric, value in record.metrics.items():
-            for name, entry in zip(COLUMNS, (metric, *fixed, value), strict=True):
-                columns[name].append(entry)
-    return pd.DataFrame(columns).astype({"block": "int64", "order": "int64", "value": "float64"})
+    chosen = [record for _, record in last.values()]
+    counts = np.array([len(record.metrics) for record in chosen], dtype=np.intp)
+
+    def spread(values: list[object], kind: type) -> NDArray[Any]:
+        return np.repeat(np.array(values, dtype=kind), counts)
+
+    scheduled = [record.scheduled for record in chosen]
+    return pd.DataFrame(
+        {
+            "metric": [name for record in chosen for name in record.metrics],
+            "point": spread([run.cell.point.id for run in scheduled], object),
+            "block": spread([run.block for run in scheduled], np.int64),
+            "arm": spread([run.cell.arm.value for run in scheduled], object),
+            "host": spread([record.host for record in chosen], object),
+            "accelerator": spread([record.accelerator for record in chosen], object),
+            "run": spread([record.id for record in chosen], object),
+            "order": spread([order for order, _ in last.values()], np.int64),
+            "value": np.array([value for record in chosen for value in record.metrics.values()], dtype=np.float64),
+        },
+    ).astype(dict.fromkeys(_WORDS, "category"))
 
 
 def pairs_from_frame(frame: pd.DataFrame, metric: str, points: tuple[Point, ...], blocks: tuple[int, ...]) -> Pairs:
@@ -111,6 +119,7 @@ def pairs_from_frame(frame: pd.DataFrame, metric: str, points: tuple[Point, ...]
         candidate=values(Arm.CANDIDATE),
         alike=(hosts[Arm.BASELINE] == hosts[Arm.CANDIDATE])
         & (accelerators[Arm.BASELINE] == accelerators[Arm.CANDIDATE]),
+        host_names=tuple(sorted(map(str, frame["host"].unique()))),
         hosts=np.where(hosts[Arm.BASELINE] == "", hosts[Arm.CANDIDATE], hosts[Arm.BASELINE]),
         runs={arm: spread(arm, "run") for arm in Arm},
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -40,12 +41,12 @@ class Results:
     builds: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def ok(self) -> tuple[RunRecord, ...]:
         """Return the attempts that carry numbers."""
         return tuple(record for record in self.records if record.outcome is Outcome.OK)
 
-    @property
+    @cached_property
     def undone(self) -> int:
         """Return how many scheduled runs have not been tried at all."""
         return len(set(self.schedule) - {record.scheduled for record in self.records})

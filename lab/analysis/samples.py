@@ -1,7 +1,9 @@
-"""The values of a cell by themselves: median and interval, and what is odd about them, with known false alarm rates.
+"""The values of cells by themselves: medians, intervals, and what is odd about them, with known false alarm rates.
 
 Nothing is ever dropped for being odd. The thresholds are what 99 % of normal samples of the same size stay below, by
 simulation with a fixed seed, because the usual constants are only right for large samples and ours have six values.
+
+Arrays of cells have one row per cell and NaN where a value is missing.
 """
 
 from __future__ import annotations
@@ -21,35 +23,44 @@ _QUANTILE = 0.99
 _SEED = 20250311
 
 
-def outliers(logs: Array, smallest: float) -> NDArray[np.intp]:
-    """Return the indices of values far from the median, in units of the median absolute deviation.
+def medians(cells: Array) -> Array:
+    """Return the median of each cell; NaN for one without any value."""
+    if not cells.size:
+        return np.full(len(cells), np.nan)
+    ordered, counts = np.sort(cells, axis=1), np.isfinite(cells).sum(axis=1)
+    each, last = np.arange(len(cells)), np.maximum(counts - 1, 0)
+    return np.asarray((ordered[each, last // 2] + ordered[each, (last + 1) // 2]) / 2, dtype=np.float64)
 
-    :param logs: logarithms of the values of one cell, finite.
+
+def outliers(cells: Array, smallest: float) -> NDArray[np.bool_]:
+    """Tell which values are far from their cell's median, in units of the median absolute deviation.
+
+    :param cells: logarithms.
     :param smallest: deviations below this are never reported.
     """
-    if len(logs) < FEWEST_VALUES:
-        return np.array([], dtype=np.intp)
-    deviation = np.abs(logs - np.median(logs))
-    limit = max(smallest, _limits(min(len(logs), _LARGEST_TABLE))[0] * float(np.median(deviation)))
-    return np.flatnonzero(deviation > limit)
+    deviation = np.abs(cells - medians(cells)[:, None])
+    limits = np.array([_limits(count)[0] for count in np.isfinite(cells).sum(axis=1)])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(deviation > np.maximum(smallest, limits * medians(deviation))[:, None], dtype=np.bool_)
 
 
-def level_gap(logs: Array, smallest: float) -> tuple[float, int]:
-    """Return how far apart the two levels of a sample are, and how many values the lower one has; (0, 0) for one level.
+def level_gaps(cells: Array, smallest: float) -> tuple[Array, NDArray[np.intp]]:
+    """Return how far apart the two levels of each cell are, and how many values the lower one has; 0 for one level.
 
     Two levels: cutting the sorted values in two (two or more on each side) leaves less scatter than it does in 99 % of
     normal samples.
 
-    :param logs: logarithms of the values of one cell, finite.
+    :param cells: logarithms.
     :param smallest: levels closer than this are never reported.
     """
-    if len(logs) < FEWEST_VALUES:
-        return 0.0, 0
-    ordered = np.sort(logs)[None, :]
-    left, cut, gap = _best_split(ordered)
-    if gap[0] < smallest or left[0] > _limits(min(len(logs), _LARGEST_TABLE))[1]:
-        return 0.0, 0
-    return float(gap[0]), int(cut[0])
+    gaps, lower = np.zeros(len(cells)), np.zeros(len(cells), dtype=np.intp)
+    counts, ordered = np.isfinite(cells).sum(axis=1), np.sort(cells, axis=1)
+    for count in np.unique(counts[counts >= FEWEST_VALUES]):
+        rows = np.flatnonzero(counts == count)
+        left, cut, gap = _best_split(ordered[rows, :count])
+        found = (gap >= smallest) & (left <= _limits(count)[1])
+        gaps[rows[found]], lower[rows[found]] = gap[found], cut[found]
+    return gaps, lower
 
 
 def drift(blocks: Array, levels: Array, *, p_value: float = 0.05) -> float:
@@ -78,9 +89,15 @@ def median_interval(values: Array, coverage: float) -> tuple[float, float, float
     return float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[-rank])
 
 
-@lru_cache(maxsize=_LARGEST_TABLE)
 def _limits(count: int) -> tuple[float, float]:
     """Return the largest outlier (in median absolute deviations) and least scatter left that are ordinary."""
+    if count < FEWEST_VALUES:
+        return np.inf, 0.0
+    return _simulated_limits(min(int(count), _LARGEST_TABLE))
+
+
+@lru_cache(maxsize=_LARGEST_TABLE)
+def _simulated_limits(count: int) -> tuple[float, float]:
     normal = np.sort(np.random.default_rng(_SEED).standard_normal((_SIMULATED, count)), axis=1)
     deviation = np.abs(normal - np.median(normal, axis=1, keepdims=True))
     outlier = deviation.max(axis=1) / np.median(deviation, axis=1)

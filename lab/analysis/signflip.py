@@ -26,12 +26,14 @@ from scipy import stats
 Array = NDArray[np.float64]
 
 EXACT_BLOCKS = 14
-"""Up to this many blocks every pattern is enumerated; beyond, as many patterns are drawn with a fixed seed."""
+"""Up to this many blocks every pattern is enumerated; beyond, as many are drawn with a fixed seed."""
 
-_DRAWN = 1 << EXACT_BLOCKS
+_DRAWN_SUBSETS = 1 << EXACT_BLOCKS
+_DRAWN_PATTERNS = _DRAWN_SUBSETS // 2  # a pattern and its mirror image count as one
 _SEED = 20250213
 _CHUNK_BYTES = 64 << 20
 _TIE = 1e-6
+_LARGEST_TABLE = 1000
 
 
 @dataclass(frozen=True)
@@ -115,22 +117,23 @@ def blocks_to_decide(spread: float, effect: float, alpha: float, *, points: int 
     fewest = blocks_for_level(alpha)
     if spread <= 0:
         return fewest
-    find = (1 - alpha / 2 / points, power)
+    ratio = effect / spread
+    table = _ratios_needed(alpha, points, power)
+    place = int(np.searchsorted(-table, -ratio))
+    if place < len(table):
+        return fewest + place
+    # Beyond the table the t distribution is the normal one: the number grows with the square of the spread.
+    return math.ceil((float(table[-1]) / ratio) ** 2 * (fewest + len(table) - 1))
+
+
+@lru_cache(maxsize=64)
+def _ratios_needed(alpha: float, points: int, power: float) -> Array:
+    """Return the effect, in spreads, that each number of blocks settles, from the fewest blocks on; it falls."""
+    blocks = np.arange(blocks_for_level(alpha), _LARGEST_TABLE)
+    find = stats.t.ppf(1 - alpha / 2 / points, blocks - 1) + stats.t.ppf(power, blocks - 1)
     # Showing "no change" must succeed on both sides, so each side may fail half as often.
-    rule_out = (1 - alpha / 2, 1 - (1 - power) / 2)
-
-    def enough(blocks: int) -> bool:
-        needed = stats.t.ppf([find, rule_out], blocks - 1).sum(axis=1).max()
-        return bool(needed * spread <= effect * math.sqrt(blocks))
-
-    above = fewest
-    while not enough(above):
-        above *= 2
-    below = fewest - 1
-    while above - below > 1:
-        middle = (above + below) // 2
-        above, below = (middle, below) if enough(middle) else (above, middle)
-    return above
+    rule_out = stats.t.ppf(1 - alpha / 2, blocks - 1) + stats.t.ppf(1 - (1 - power) / 2, blocks - 1)
+    return np.asarray(np.maximum(find, rule_out) / np.sqrt(blocks), dtype=np.float64)
 
 
 def _flipped_t(differences: Array, patterns: Array) -> Array:
@@ -160,7 +163,7 @@ def _patterns(blocks: int) -> Array:
         codes = np.arange(1 << (blocks - 1))
         bits = (codes[:, None] >> np.arange(blocks)[None, :]) & 1
     else:
-        bits = np.random.default_rng(_SEED).integers(0, 2, size=(_DRAWN, blocks))
+        bits = np.random.default_rng(_SEED).integers(0, 2, size=(_DRAWN_PATTERNS, blocks))
         bits[0] = 0
     return np.asarray(1.0 - 2.0 * bits)
 
@@ -172,7 +175,7 @@ def _subsets(blocks: int) -> Array:
         codes = np.arange(1, 1 << blocks)
         bits = (codes[:, None] >> np.arange(blocks)[None, :]) & 1
     else:
-        bits = np.random.default_rng(_SEED).integers(0, 2, size=(_DRAWN - 1, blocks))
+        bits = np.random.default_rng(_SEED).integers(0, 2, size=(_DRAWN_SUBSETS - 1, blocks))
         bits = bits[bits.any(axis=1)]
     return np.asarray(bits, dtype=np.float64)
 

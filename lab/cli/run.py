@@ -17,12 +17,14 @@ from lab.experiment.conduct import BOOT_AND_STOP_S, Conducted, Request, cell_fro
 from lab.experiment.job import load_job
 from lab.experiment.machines import machine_from_cell
 from lab.experiment.schedule import cells_from_points, draw_schedule, points_from_factors
+from lab.host.accelerator import probe_accelerator
 from lab.host.packages import install_packages, missing_packages
 from lab.image.build import build_image
 from lab.machine.command_line import GuestBoot, Wiring, argv_from_spec
+from lab.machine.guest_shell import RunKey
 from lab.record import Arm
 from lab.report.write import report_text_for_terminal, write_report
-from lab.settings import project_dir
+from lab.settings import cache_dir, project_dir
 from lab.units import text_from_seconds
 
 DEFAULT_JOB = "jobs/virtio-scsi-iothreads.toml"
@@ -153,10 +155,16 @@ def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> No
 @click.command("command-line")
 @click.argument("job", type=click.Path(path_type=Path))
 @click.option("--cell", "cell_id", help="Cell, as 'lab plan' names it. [the first]")
+@click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @_arms_options
-def command_line_command(job: Path, cell_id: str | None, quiet: bool, **arms_options: Any) -> None:
+def command_line_command(
+    job: Path, cell_id: str | None, accelerator: str | None, as_json: bool, quiet: bool, **arms_options: Any
+) -> None:
     """Print the QEMU command line of a cell, ready to paste: console on the terminal, QMP in ./qmp.sock.
+
+    How to reach the guest over SSH is said on stderr.
 
     \b
     Example: lab command-line jobs/virtio-scsi-iothreads.toml --cell candidate.iothreads=4
@@ -166,7 +174,19 @@ def command_line_command(job: Path, cell_id: str | None, quiet: bool, **arms_opt
     progress = progress_for(quiet=quiet)
     arms = arms_from_request(with_demonstration(loaded, ArmsRequest(**arms_options))[0], progress=progress)
     image = build_image(loaded.recipe(), progress=progress)
+    if accelerator is None:
+        baseline = arms.baseline
+        accelerator = probe_accelerator(baseline.qemu, baseline.firmware, image, progress=progress).accelerator
     build = arms.baseline if cell.arm is Arm.BASELINE else arms.candidate
-    spec = machine_from_cell(loaded.job, cell, "tcg")
-    boot = GuestBoot(image.kernel, image.initrd, image.cmdline)
-    print_text(text_from_argv(argv_from_spec(build.qemu, build.firmware, spec, boot, Wiring.for_people(_SSH_PORT))))
+    key_file = cache_dir("ssh") / "by-hand"
+    key = RunKey.stored(key_file)
+    boot = GuestBoot(image.kernel, image.initrd, f"{image.cmdline} lab.key={key.public}")
+    spec = machine_from_cell(loaded.job, cell, accelerator)
+    argv = argv_from_spec(build.qemu, build.firmware, spec, boot, Wiring.for_people(_SSH_PORT))
+    # The guest makes a new host key at each boot, so the user's known_hosts cannot know it.
+    ssh = ("ssh", "-p", str(_SSH_PORT), "-i", str(key_file), "-o", "UserKnownHostsFile=/dev/null", "root@127.0.0.1")
+    if as_json:
+        print_json({"cell": cell.id, "argv": argv, "ssh": ssh})
+        return
+    print_text(text_from_argv(argv))
+    progress.say(f"into the guest: {text_from_argv(ssh)}")

@@ -7,19 +7,18 @@ host before the first boot.
 from __future__ import annotations
 
 import random
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from lab.errors import HostError, InputError
 from lab.experiment.arms import ArmsRequest, arms_from_request
 from lab.experiment.job import LoadedJob, ProfileTable, load_job
-from lab.experiment.machines import fio_from_cell, machine_from_cell
+from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_warnings
 from lab.experiment.question import Choices, choices_from_text, question_text, same_question
 from lab.experiment.realise import Bench, realise
 from lab.experiment.runner import pending_runs, run_schedule
@@ -33,8 +32,11 @@ from lab.image.build import build_image
 from lab.image.guest_image import GuestImage
 from lab.progress import Progress
 from lab.record import Arm, Cell, RunRecord
-from lab.settings import cache_dir, project_dir
+from lab.settings import project_dir
 
+_HOST_LOCK = "\0qemu-patch-lab.host"
+_LONGEST_CELL_ID = 200
+"""Bytes; block, position and attempt are added, and a file name ends at 255."""
 BOOT_AND_STOP_S = 4.5
 """What a run costs beside fio, for the first estimate only."""
 
@@ -77,62 +79,80 @@ def conduct(request: Request, progress: Progress) -> Conducted:
     :raise InputError: the job, the series or the folder is wrong.
     :raise HostError: this host lacks what is needed, or another experiment is under way on it.
     :raise FindingError: the series does not build.
+    :raise NotComparableError: the two builds differ in more than their source.
     """
     loaded = load_job(request.job)
     profile_name, profile = loaded.profile(request.profile)
     arms_request, known_verdict = with_demonstration(loaded, request.arms)
-    cells = checked_cells(loaded, profile)
+    cells, warnings = checked_cells(loaded, profile)
+    for warning in warnings:
+        progress.say(f"warning: {warning}")
     require_packages()
-    with _exclusive_host():
+    with ExitStack() as stack:
+        stack.enter_context(_exclusive_host())
+        if request.results is not None:  # a folder that cannot be written is found before the builds
+            stack.enter_context(ResultsFolder(request.results))
         arms = arms_from_request(arms_request, progress=progress)
         image = build_image(loaded.recipe(), progress=progress)
         choice = probe_accelerator(arms.baseline.qemu, arms.baseline.firmware, image, progress=progress)
         accelerator = _accelerator(request.accelerator, choice)
         host, builds = _host_json(choice, accelerator, image), arms.to_json()
-        seed = request.seed if request.seed is not None else random.SystemRandom().getrandbits(31)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         choices = Choices(
             id=request.results.name if request.results else f"{loaded.name}-{profile_name}-{stamp}",
             job=loaded.name,
             profile=profile_name,
-            seed=seed,
+            seed=request.seed if request.seed is not None else random.SystemRandom().getrandbits(31),
             series=arms_request.series_name,
             image=image.key,
             accelerator=accelerator,
+            fio=loaded.fio.to_text(),
             known_verdict=known_verdict,
             command=request.command,
         )
         question = question_text(loaded, choices)
         path = request.results or _unfinished(question, host, builds) or project_dir() / "results" / choices.id
+        folder = ResultsFolder(path)
+        if request.results is None:
+            stack.enter_context(folder)
+        _begin_or_resume(folder, question, choices, host, builds, cells, profile, request, progress)
         arm_builds = {Arm.BASELINE: arms.baseline, Arm.CANDIDATE: arms.candidate}
         bench = Bench(loaded, profile, arm_builds, image, accelerator, str(host["fingerprint"]))
-        with ResultsFolder(path) as folder:
-            if folder.exists:
-                _check_same(folder, question, host, builds)
-                progress.say(f"going on with {path}")
-            else:
-                schedule = draw_schedule(cells, blocks=profile.blocks, seed=seed)
-                folder.begin(experiment=question, host=host, builds=builds, schedule=schedule)
-                progress.say(f"results go to {path}")
-            records = run_schedule(
-                folder,
-                lambda run, attempt, evidence: realise(bench, run, attempt=attempt, evidence=evidence),
-                expected_run_s=profile.runtime_s + profile.ramp_time_s + BOOT_AND_STOP_S,
-                progress=progress,
-            )
+        records = run_schedule(
+            folder,
+            lambda run, attempt, evidence: realise(bench, run, attempt=attempt, evidence=evidence),
+            expected_run_s=profile.runtime_s + profile.ramp_time_s + BOOT_AND_STOP_S,
+            progress=progress,
+        )
     return Conducted(path, records, known_verdict)
 
 
-def checked_cells(loaded: LoadedJob, profile: ProfileTable) -> tuple[Cell, ...]:
-    """Return the cells of a job, each proved to make a machine and a fio job: not in block 1, but now.
+def checked_cells(loaded: LoadedJob, profile: ProfileTable) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+    """Return the cells of a job, each proved to make a machine and a fio job, and what there is to warn about.
 
-    :raise InputError: a level does not.
+    :raise InputError: a level makes no machine, or two cells have one name.
     """
     cells = cells_from_points(points_from_factors(loaded.job.factors))
+    names = [cell.id for cell in cells]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{loaded.path}: two cells are called '{twice}'", remedy="name each level once")
+    longest = max(names, key=lambda name: len(name.encode()))
+    if len(longest.encode()) > _LONGEST_CELL_ID:
+        raise InputError(
+            f"{loaded.path}: the name of a cell names a folder, and has {len(longest.encode())} bytes: {longest[:80]}",
+            remedy=f"keep it below {_LONGEST_CELL_ID}; a mapping has a short form, see docs/mapping.md",
+        )
+    warnings: dict[str, None] = {}
     for cell in cells:
-        machine_from_cell(loaded.job, cell, "tcg")
-        fio_from_cell(loaded, profile, cell, 0)
-    return cells
+        try:
+            machine = machine_from_cell(loaded.job, cell, "tcg")
+            found = mapping_warnings(machine)
+            fio_from_cell(loaded, profile, cell, 0)
+        except InputError as err:
+            raise InputError(f"{loaded.path}: {cell.point.id}: {err.message}", remedy=err.remedy) from err
+        warnings |= dict.fromkeys(f"{cell.point.id}: {warning}" for warning in found)
+    return cells, tuple(warnings)
 
 
 def _accelerator(wanted: str | None, choice: AcceleratorChoice) -> str:
@@ -190,18 +210,51 @@ def cell_from_id(loaded: LoadedJob, cell_id: str | None) -> Cell:
 
 @contextmanager
 def _exclusive_host() -> Iterator[None]:
-    """Hold the host for one experiment: two at once measure each other."""
-    lock = FileLock(cache_dir("locks") / "host.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HostError(
-            "another experiment is under way on this host", remedy="wait for it; two at once would measure each other"
-        ) from None
-    try:
+    """Hold the host for one experiment, whoever runs it: two at once measure each other.
+
+    The lock is a name in Linux's abstract socket name space (unix(7)): it is the host's, not a user's or a cache's, and
+    the kernel gives it back when its holder dies.
+    """
+    with socket.socket(socket.AF_UNIX) as lock:
+        try:
+            lock.bind(_HOST_LOCK)
+        except OSError as err:
+            raise HostError(
+                "another experiment is under way on this host",
+                remedy="wait for it; two at once would measure each other",
+            ) from err
         yield
-    finally:
-        lock.release()
+
+
+def _begin_or_resume(
+    folder: ResultsFolder,
+    question: str,
+    choices: Choices,
+    host: dict[str, Any],
+    builds: dict[str, Any],
+    cells: Sequence[Cell],
+    profile: ProfileTable,
+    request: Request,
+    progress: Progress,
+) -> None:
+    """Write what is asked into an empty folder, or make sure that a begun one asks the same."""
+    if not folder.exists:
+        schedule = draw_schedule(cells, blocks=profile.blocks, seed=choices.seed)
+        folder.begin(experiment=question, host=host, builds=builds, schedule=schedule)
+        progress.say(f"results go to {folder.path}")
+        return
+    stored = folder.experiment_text()
+    begun = choices_from_text(stored, str(folder.path))
+    differences = [] if same_question(stored, question) else ["the question (experiment.toml)"]
+    if request.seed not in (None, begun.seed):
+        differences.append(f"the seed, which was {begun.seed}")
+    differences += _differences(folder, host, builds)
+    if differences:
+        raise InputError(
+            f"{folder.path} holds another experiment; what differs: {', '.join(differences)}",
+            remedy="name another folder with --results, or leave the option out",
+        )
+    progress.say(f"going on with {folder.path}")
 
 
 def _unfinished(question: str, host: dict[str, Any], builds: dict[str, Any]) -> Path | None:
@@ -219,19 +272,6 @@ def _unfinished(question: str, host: dict[str, Any], builds: dict[str, Any]) -> 
     return None
 
 
-def _check_same(folder: ResultsFolder, question: str, host: dict[str, Any], builds: dict[str, Any]) -> None:
-    """Refuse to add runs to a folder that holds another question, another host or other binaries."""
-    stored = folder.experiment_text()
-    choices_from_text(stored, str(folder.path))
-    differences = [] if same_question(stored, question) else ["the question (experiment.toml)"]
-    differences += _differences(folder, host, builds)
-    if differences:
-        raise InputError(
-            f"{folder.path} holds another experiment; what differs: {', '.join(differences)}",
-            remedy="name another folder with --results, or leave the option out",
-        )
-
-
 def _differences(folder: ResultsFolder, host: dict[str, Any], builds: dict[str, Any]) -> list[str]:
     stored_host, stored_builds = folder.read_json(HOST), folder.read_json(BUILDS)
     found = [
@@ -239,9 +279,9 @@ def _differences(folder: ResultsFolder, host: dict[str, Any], builds: dict[str, 
         for key in ("fingerprint", "accelerator", "guest_image")
         if stored_host.get(key) != host[key]
     ]
-    found += [
-        f"the {arm.value} binary"
-        for arm in Arm
-        if stored_builds.get(arm.value, {}).get("binary_sha256") != builds[arm.value]["binary_sha256"]
-    ]
+    for arm in Arm:
+        stored = stored_builds.get(arm.value)
+        for key, name in (("binary_sha256", "binary"), ("firmware_sha256", "firmware")):
+            if not isinstance(stored, dict) or stored.get(key) != builds[arm.value][key]:
+                found.append(f"the {arm.value} {name}")
     return found

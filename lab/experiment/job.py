@@ -7,6 +7,7 @@ and nothing in it reaches a shell.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from lab.record import Level
 from lab.settings import project_dir
 from lab.units import METRICS
 from lab.workload.fio_job import FioJob, check_option_name, read_fio_job
+from lab.workload.fio_options import canonical_name
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
 
@@ -130,6 +132,12 @@ class Job(_Table):
 
 MACHINE_FACTORS = frozenset(MachineTable.model_fields) - {"backend", "device"}
 BACKEND_FACTORS = frozenset({"latency_ns", "read_zeroes"})
+_NOT_VARIED = {
+    "runtime": "the profile says how long is measured",
+    "ramp_time": "the profile says how long is not measured",
+    "time_based": "the profile says how long is measured",
+    "randseed": "each run has a seed of its own, from the schedule",
+}
 
 
 class LoadedJob:
@@ -188,7 +196,7 @@ def load_job(path: Path) -> LoadedJob:
         raise InputError(f"job file {path} cannot be read: {why}", remedy="see jobs/ for examples") from err
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
+    except (ValueError, RecursionError) as err:  # TOMLDecodeError is a ValueError, and so is a number of 5000 digits
         raise InputError(f"{path}: {err}", remedy="the file must be TOML, see jobs/ for examples") from err
     try:
         job = Job.model_validate(tree)
@@ -199,10 +207,14 @@ def load_job(path: Path) -> LoadedJob:
 
 def _inside(job_file: Path, relative: str) -> Path:
     folder = job_file.resolve().parent
-    target = (folder / relative).resolve()
+    try:
+        target = (folder / relative).resolve()
+        found = target.exists()
+    except (OSError, ValueError) as err:  # a name that is too long, or holds a NUL
+        raise InputError(f"{job_file}: '{relative}' is not a path: {err}") from err
     if not target.is_relative_to(folder):
         raise InputError(f"{job_file}: '{relative}' leaves the folder of the job file")
-    if not target.exists():
+    if not found:
         raise InputError(f"{job_file}: '{relative}' does not exist")
     return target
 
@@ -217,6 +229,8 @@ def _checked_levels(name: str, levels: Any) -> tuple[Level, ...]:
         for level in levels:
             table.model_validate({name: level})
         return tuple(levels)
+    if canonical_name(name) in _NOT_VARIED:
+        raise ValueError(f"'{name}' is no factor: {_NOT_VARIED[canonical_name(name)]}")
     try:
         check_option_name(name)
     except InputError as err:
@@ -224,9 +238,13 @@ def _checked_levels(name: str, levels: Any) -> tuple[Level, ...]:
         hint = _nearest(name, MACHINE_FACTORS | BACKEND_FACTORS)
         raise ValueError(f"'{name}' is no factor{hint}: machine factors are {known}; {err.message}") from err
     for level in levels:
-        if not isinstance(level, str | int | float | bool) or "\n" in str(level):
-            raise ValueError(f"level {level!r} of '{name}' is not a number, a string or a truth value")
+        if not isinstance(level, str | int | float | bool) or not str(level).isprintable() or not _is_finite(level):
+            raise ValueError(f"level {level!r} of '{name}' is not a finite number, a string or a truth value")
     return tuple(levels)
+
+
+def _is_finite(level: Level) -> bool:
+    return not isinstance(level, float) or math.isfinite(level)
 
 
 def _nearest(word: str, known: Mapping[str, object] | frozenset[str]) -> str:

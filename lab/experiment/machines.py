@@ -13,6 +13,7 @@ from lab.experiment.job import (
     ProfileTable,
 )
 from lab.machine.mapping import Device, IOThreadMapping
+from lab.machine.mapping_rules import MappedDevice, check
 from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
 from lab.record import Cell, Level
 from lab.workload.fio_job import FioJob
@@ -55,10 +56,37 @@ def machine_from_cell(job: Job, cell: Cell, accelerator: str) -> MachineSpec:
     )
 
 
+def mapping_warnings(spec: MachineSpec) -> tuple[str, ...]:
+    """Return what QEMU would take in silence about the mappings of a machine.
+
+    :raise InputError: QEMU would refuse one; the message is QEMU's own. A mapping that serves nothing is refused here
+        too: it would be measured under the name of its IOThreads.
+    """
+    found: list[str] = []
+    for controller in spec.controllers:
+        if controller.queue_size is not None and controller.queue_size.bit_count() != 1:
+            raise InputError(f"queue_size {controller.queue_size} is not a power of two")
+        if controller.mapping is not None and not controller.mapping.items:
+            raise InputError("an empty mapping serves nothing", remedy='write mapping = "none" for the main loop')
+        device = MappedDevice(controller.model, controller.num_queues, iothread=controller.iothread)
+        threads = tuple(thread.id for thread in spec.iothreads)
+        result = check(controller.mapping, device, iothreads=threads, vcpus=spec.vcpus)
+        if result.errors:
+            raise InputError(
+                f"QEMU refuses the mapping of {controller.id}: {result.errors[0]}", remedy="docs/mapping.md"
+            )
+        found += [f"{controller.id}: {warning}" for warning in result.warnings]
+    return tuple(found)
+
+
 def fio_from_cell(loaded: LoadedJob, profile: ProfileTable, cell: Cell, seed: int) -> FioJob:
     """Return the fio job of a cell: the job's file with the profile's times, the cell's levels and the run's seed."""
     levels = {name: level for name, level in cell.point.levels if name not in MACHINE_FACTORS | BACKEND_FACTORS}
-    times: dict[str, Level] = {"runtime": f"{profile.runtime_s}s", "ramp_time": f"{profile.ramp_time_s}s", "time_based": 1}
+    times: dict[str, Level] = {
+        "runtime": f"{profile.runtime_s}s",
+        "ramp_time": f"{profile.ramp_time_s}s",
+        "time_based": 1,
+    }
     return loaded.fio.with_options(**times, **levels, randseed=seed)
 
 
@@ -76,16 +104,10 @@ def _threads_from_text(text: str, ids: tuple[str, ...], device: Device) -> tuple
     ``round-robin`` spreads the queues over all IOThreads, ``iothread`` gives them all to the first one, ``none`` leaves
     them to the main loop; anything else is the short form of docs/mapping.md.
     """
-    if text == "none" or not ids:
+    if text == "none" or (not ids and text in ("round-robin", "iothread")):
         return None, None
     if text == "iothread":
         return None, ids[0]
     if text == "round-robin":
         return IOThreadMapping.round_robin(ids), None
-    mapping = IOThreadMapping.from_text(text, device=device)
-    unknown = [name for name in mapping.iothreads if name not in ids]
-    if unknown:
-        raise InputError(
-            f"mapping '{text}' names IOThread '{unknown[0]}'", remedy=f"the IOThreads of this cell are {', '.join(ids)}"
-        )
-    return mapping, None
+    return IOThreadMapping.from_text(text, device=device), None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ class Choices:
     :param seed: the schedule is drawn from it.
     :param series: what the user called the series, for people.
     :param known_verdict: of a demonstration series, empty otherwise.
+    :param fio: text of the fio job: editing its file must not change what an experiment goes on with.
     :param command: what was typed.
     """
 
@@ -31,6 +31,7 @@ class Choices:
     series: str
     image: str
     accelerator: str
+    fio: str
     known_verdict: str = ""
     command: str = ""
 
@@ -42,8 +43,7 @@ def question_text(loaded: LoadedJob, choices: Choices) -> str:
     """
     if _TABLE in tomllib.loads(loaded.text):
         raise InputError(f"{loaded.path}: the table [{_TABLE}] is the lab's own", remedy="remove it from the job file")
-    # A JSON string is a TOML basic string as long as nothing but ASCII is in it, which json.dumps ensures.
-    lines = [f"{name} = {json.dumps(value)}" for name, value in vars(choices).items()]
+    lines = [f"{name} = {_toml_from_value(value)}" for name, value in vars(choices).items()]
     return "\n".join((loaded.text.rstrip("\n"), "", f"[{_TABLE}]", *lines, ""))
 
 
@@ -67,3 +67,17 @@ def same_question(one: str, other: str) -> bool:
         for free in ("id", "seed", "command"):
             tree.get(_TABLE, {}).pop(free, None)
     return trees[0] == trees[1]
+
+
+def _toml_from_value(value: str | int) -> str:
+    """Return a number or a basic string of TOML 1.0.
+
+    What no TOML string can hold, such as a byte of a file name that is not UTF-8, is written out as Python escapes it.
+    """
+    if isinstance(value, int):
+        return str(value)
+    text = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    escaped = (
+        f"\\u{ord(char):04x}" if ord(char) < 0x20 or ord(char) == 0x7F or char in '"\\' else char for char in text
+    )
+    return f'"{"".join(escaped)}"'

@@ -38,8 +38,8 @@ def run_schedule(
 ) -> tuple[RunRecord, ...]:
     """Do all pending runs of a results folder.
 
-    Stops early only when the first attempts of a whole series of runs failed alike: then nothing here works, and
-    hours of the same failure help nobody.
+    Stops early only when each of the first runs failed and none ever worked: then nothing here works, and hours of the
+    same failure help nobody.
 
     :param expected_run_s: duration of one run for the first estimate; measured durations replace it.
     :return: every record of the folder.
@@ -47,21 +47,18 @@ def run_schedule(
     schedule = folder.schedule()
     records = list(folder.records())
     with progress.stage(f"running {len(schedule)} runs", len(schedule)) as stage:
-        failures = 0
         while pending := pending_runs(schedule, records):
             run, attempt = pending[0]
             done = len(schedule) - len(pending)
+            if done >= _GIVE_UP_AFTER and not any(record.outcome is Outcome.OK for record in records):
+                progress.say(f"none of the first {done} runs worked, so the other {len(pending)} are not tried")
+                break
             seconds = _mean_duration(records, expected_run_s)
             stage.update(done, len(schedule), f"block {run.block}, {run.cell.id}", seconds * len(pending))
             record = realise(run, attempt, folder.evidence_dir(f"{run.id}-a{attempt}"))
             folder.append(record)
             records.append(record)
-            progress.say(_line(record, len(schedule) - len(pending) + 1, len(schedule)))
-            failures = 0 if record.outcome is Outcome.OK else failures + 1
-            if failures >= _GIVE_UP_AFTER and not any(r.outcome is Outcome.OK for r in records):
-                progress.say(f"the first {failures} runs all failed, so the rest is not tried")
-                break
-        stage.update(len(schedule), len(schedule))
+            progress.say(_line(record, done + 1, len(schedule)))
     return tuple(records)
 
 

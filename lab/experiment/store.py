@@ -6,6 +6,7 @@ done, and whole files are replaced atomically, so that a power cut loses at most
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from lab.record import (
     record_from_json,
     scheduled_from_json,
 )
+from lab.settings import cache_dir
 
 EXPERIMENT = "experiment.toml"
 HOST = "host.json"
@@ -32,8 +34,6 @@ BUILDS = "builds.json"
 SCHEDULE = "schedule.jsonl"
 RUNS = "runs.jsonl"
 EVIDENCE = "runs"
-REPORT = "report"
-_LOCK = ".lock"
 
 
 class ResultsFolder:
@@ -44,6 +44,7 @@ class ResultsFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: FileLock | None = None
 
     @property
     def exists(self) -> bool:
@@ -51,21 +52,32 @@ class ResultsFolder:
         return (self.path / SCHEDULE).is_file()
 
     def __enter__(self) -> ResultsFolder:
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.path / _LOCK)
         try:
-            self._lock.acquire(timeout=0)
+            self.path.mkdir(parents=True, exist_ok=True)
+            _sync_folder(self.path)
+        except OSError as err:
+            raise HostError(
+                f"{self.path} cannot be a results folder: {err.strerror}", remedy="name another one with --results"
+            ) from err
+        # The lock lies in the cache, so that a results folder holds results only, and is never removed: a lock file
+        # that one process removes while another one takes it gives the lock to a third.
+        name = hashlib.sha256(str(self.path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+        lock = FileLock(cache_dir("locks") / f"results-{name}.lock")
+        try:
+            lock.acquire(timeout=0)
         except Timeout:
             raise HostError(
                 f"another lab is writing to {self.path}", remedy="wait for it, or name another folder with --results"
             ) from None
+        self._lock = lock
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
-        (self.path / _LOCK).unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def begin(
         self,
@@ -93,18 +105,21 @@ class ResultsFolder:
 
         :raise InputError: a line is damaged; the message has file and line.
         """
-        return tuple(scheduled_from_json(value) for value in _lines(self.path / SCHEDULE, repair=False))
+        return tuple(scheduled_from_json(value) for value in _lines(self.path / SCHEDULE))
 
     def records(self) -> tuple[RunRecord, ...]:
         """Return the records of all attempts so far.
 
-        A last line without an end was being written when the power went: it is cut off, its run is done again.
+        A last line without an end was being written when the power went: it is passed over, and cut off by whoever
+        holds the lock; its run is done again.
 
         :raise InputError: another line is damaged; the message has file and line.
         """
         if not (self.path / RUNS).exists():
             return ()
-        return tuple(record_from_json(value) for value in _lines(self.path / RUNS, repair=True))
+        return tuple(
+            record_from_json(value) for value in _lines(self.path / RUNS, tolerant=True, repair=self._lock is not None)
+        )
 
     def evidence_dir(self, run_id: str) -> Path:
         """Return an empty folder for the evidence of an attempt, clearing what a killed attempt of that name left."""
@@ -115,23 +130,35 @@ class ResultsFolder:
         return folder
 
     def append(self, record: RunRecord) -> None:
-        """Append a record and wait until it is on the disk."""
-        line = json.dumps(json_from_record(record), allow_nan=False) + "\n"
-        with (self.path / RUNS).open("ab") as sink:
-            sink.write(line.encode())
-            sink.flush()
-            os.fsync(sink.fileno())
-        _sync_folder(self.path)
+        """Append a record and wait until it is on the disk.
 
-    def read_json(self, name: str) -> Any:
+        :raise HostError: it could not be written; a part of a line is cut off by the next call.
+        """
+        line = json.dumps(json_from_record(record), allow_nan=False) + "\n"
+        try:
+            with (self.path / RUNS).open("ab") as sink:
+                sink.write(line.encode())
+                sink.flush()
+                os.fsync(sink.fileno())
+            _sync_folder(self.path)
+        except OSError as err:
+            raise HostError(
+                f"the record of {record.id} could not be written: {err.strerror}",
+                remedy="see that the disk is not full",
+            ) from err
+
+    def read_json(self, name: str) -> dict[str, Any]:
         """Return one of the JSON files of the folder.
 
-        :raise InputError: it is missing or damaged.
+        :raise InputError: it is missing, damaged, or no object.
         """
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as err:
+            value = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as err:
             raise InputError(f"{self.path / name} cannot be read: {err}") from err
+        if not isinstance(value, dict):
+            raise InputError(f"{self.path / name} cannot be read: it holds no object")
+        return value
 
     def experiment_text(self) -> str:
         """Return the question, verbatim.
@@ -167,16 +194,17 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _lines(path: Path, *, repair: bool) -> list[Any]:
+def _lines(path: Path, *, tolerant: bool = False, repair: bool = False) -> list[Any]:
     try:
         data = path.read_bytes()
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror}") from err
-    if repair and data and not data.endswith(b"\n"):
+    if tolerant and data and not data.endswith(b"\n"):
         data = data[: data.rfind(b"\n") + 1]
-        with path.open("r+b") as sink:
-            sink.truncate(len(data))
-            os.fsync(sink.fileno())
+        if repair:
+            with path.open("r+b") as sink:
+                sink.truncate(len(data))
+                os.fsync(sink.fileno())
     values = []
     for number, line in enumerate(data.splitlines(), start=1):
         try:

@@ -174,8 +174,8 @@ def _hardware_limits(plan: CpuPlan) -> Iterator[str]:
     doubled = [core for core in cpus_by_core(plan.places).values() if len(core) > 1]
     if doubled:
         yield (
-            f"{sum(map(len, doubled))} of the planned CPUs share {len(doubled)} cores with each other: a thread there"
-            " has part of a core, so absolute IOPS and CPU time per I/O are not those of whole cores"
+            f"{sum(map(len, doubled))} of the planned CPUs are SMT siblings of each other: a thread there has part of a"
+            " core, so absolute IOPS and CPU time per I/O are not those of whole cores"
         )
     if len(plan.nodes) > 1:
         yield (
@@ -183,8 +183,8 @@ def _hardware_limits(plan: CpuPlan) -> Iterator[str]:
             " them, and no claim about a guest on one node follows"
         )
     node = None if plan.device is None else plan.device.node
-    if node is not None and node not in plan.nodes:
-        yield f"the block device is on NUMA node {node} and no thread is: every request crosses the nodes"
+    if plan.device is not None and node is not None and node not in plan.nodes:
+        yield f"{plan.device.name} is on NUMA node {node} and no thread is: every request crosses the nodes"
     if plan.device is not None and plan.device.irqs and not plan.irq_cpus:
         yield (
             f"no CPU is left for the interrupts of {plan.device.name}: they take time from the threads that are"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from lab.errors import HostError, InputError
 from lab.host.tuning_controls import ControlError, Controls, GoneError
 from lab.host.tuning_journal import Journal, JournalFile
-from lab.host.tuning_knobs import KNOBS, Entry
+from lab.host.tuning_knobs import KNOBS, Entry, survey
 
 BOOT_ID = "proc/sys/kernel/random/boot_id"
 _LOCK_NAME = b"\0qemu-patch-lab host"
@@ -74,24 +74,18 @@ def propose(controls: Controls, wanted: Sequence[str] = ()) -> Proposal:
     :raise InputError: no such knob or value, or a knob without a value that has none in the profile.
     :raise HostError: a knob that was named is not there, or cannot be read.
     """
+    skipped: list[str] = []
     if wanted:
         asked = [_knob_and_value(word) for word in wanted]
-        order = {knob.name: place for place, knob in enumerate(KNOBS)}
-        values = dict(sorted(asked, key=lambda pair: order[pair[0]]))
+        values = dict(asked)
         if len(values) < len(asked):
             raise InputError("a knob is named twice", remedy="give each knob one value")
     else:
-        values = {knob.name: knob.bench for knob in KNOBS if knob.bench}
-    entries: list[Entry] = []
-    skipped = []
-    for knob in KNOBS:
-        if knob.name not in values:
-            continue
-        if not wanted and knob.value(controls) is None:
-            skipped.append(f"{knob.name}: {knob.lacking}")
-        else:
-            entries += knob.entries(controls, values[knob.name])
-    return Proposal(tuple(entries), tuple(skipped))
+        states = [state for state in survey(controls) if state.knob.bench]
+        values = {state.knob.name: state.knob.bench for state in states if state.value is not None}
+        skipped = [f"{state.knob.name}: {state.reason}" for state in states if state.value is None]
+    found = (knob.entries(controls, values[knob.name]) for knob in KNOBS if knob.name in values)
+    return Proposal(tuple(entry for entries in found for entry in entries), tuple(skipped))
 
 
 def tune(controls: Controls, file: JournalFile, entries: Sequence[Entry], *, at: str) -> tuple[Entry, ...]:
@@ -159,12 +153,9 @@ def _knob_and_value(word: str) -> tuple[str, str]:
 
 
 def _changed(controls: Controls, entry: Entry) -> bool:
-    """Write one setting and read it back; False where it is optional and was refused."""
+    """Change one setting; False where it is optional and was refused."""
     try:
-        controls.write(entry.target, entry.after)
-        found = controls.read(entry.target)
-        if found != entry.after:
-            raise ControlError(f"/{entry.target} was set to '{entry.after}' and reads '{found}'")
+        _write_and_check(controls, entry.target, entry.after)
     except ControlError:
         if entry.optional:
             return False
@@ -185,17 +176,23 @@ def _put_back(controls: Controls, entry: Entry, *, rebooted: bool) -> PutBack:
             return PutBack(entry, f"is '{found}' again since the reboot" if rebooted else f"is '{found}' already")
         if rebooted and found != entry.after:
             return PutBack(entry, f"was reset to '{found}' by the reboot, and left there")
-        controls.write(entry.target, entry.before)
-        now = controls.read(entry.target)
+        _write_and_check(controls, entry.target, entry.before)
     except GoneError as err:
-        if rebooted:
-            return PutBack(entry, "is not there any more since the reboot")
-        return PutBack(entry, err.message, ok=False)
+        return PutBack(entry, "went with the reboot" if rebooted else err.message, ok=rebooted)
     except ControlError as err:
         return PutBack(entry, err.message, ok=False)
-    if now != entry.before:
-        return PutBack(entry, f"/{entry.target} was set to '{entry.before}' and reads '{now}'", ok=False)
-    return PutBack(entry, f"'{found}' back to '{now}'")
+    return PutBack(entry, f"'{found}' back to '{entry.before}'")
+
+
+def _write_and_check(controls: Controls, target: str, value: str) -> None:
+    """Write a value and read it back: a kernel may take a text and make something else of it.
+
+    :raise ControlError: it was refused, or another value stands there now.
+    """
+    controls.write(target, value)
+    found = controls.read(target)
+    if found != value:
+        raise ControlError(f"/{target} was set to '{value}' and reads '{found}'")
 
 
 def _tuning_error(err: ControlError, undone: Iterable[PutBack], file: JournalFile) -> HostError:

@@ -183,11 +183,13 @@ KNOBS = (
 )
 
 
-def irq_knob(irqs: Iterable[int], cpus: Iterable[int]) -> Knob:
+def irq_knob(irqs: Iterable[int | str], cpus: Iterable[int]) -> Knob:
     """Return a knob whose only value puts interrupts on CPUs.
 
     Interrupts that the kernel manages itself (a queue per CPU, as NVMe has) cannot be moved, EIO: they follow the CPU
     that sends the request.
+
+    :param irqs: their numbers, or a pattern of numbers.
     """
     ways = tuple((f"proc/irq/{irq}/smp_affinity_list", _verbatim) for irq in irqs)
     return Knob("irqs", "CPUs of interrupts", (list_from_cpus(cpus),), "", ways, "no such interrupt", optional=True)

@@ -5,13 +5,25 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import lz4.block
 import zstandard
 
 from lab.errors import InputError
 
-_LZ4_LEGACY_BLOCK = 8 << 20  # the most that a block of lz4's legacy format unpacks to
+_LZ4_LEGACY = b"\x02\x21\x4c\x18"
+_LZ4_LEGACY_BLOCK = 8 << 20  # the most that a block unpacks to
+# Beginning of the data: what makes an object with decompress() and eof, as the standard library's have them.
+_FORMATS: dict[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=zlib.MAX_WBITS | 16),
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ\0": lzma.LZMADecompressor,
+    b"\x5d\0\0": lzma.LZMADecompressor,
+    b"\x28\xb5\x2f\xfd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+_ERRORS = (zlib.error, OSError, lzma.LZMAError, zstandard.ZstdError, lz4.block.LZ4BlockError)
 
 
 def decompress(data: bytes) -> bytes:
@@ -19,20 +31,19 @@ def decompress(data: bytes) -> bytes:
 
     Bytes after the end of the stream are passed over: the kernel's build appends the unpacked size.
 
-    :raise InputError: none of these, or damaged.
+    :raise InputError: none of these, damaged, or cut off.
     """
     try:
-        if data.startswith(b"\x1f\x8b"):
-            return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(data)
-        if data.startswith(b"BZh"):
-            return bz2.BZ2Decompressor().decompress(data)
-        if data.startswith((b"\xfd7zXZ\0", b"\x5d\0\0")):
-            return lzma.LZMADecompressor().decompress(data)
-        if data.startswith(b"\x28\xb5\x2f\xfd"):
-            return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-        if data.startswith(b"\x02\x21\x4c\x18"):
+        if data.startswith(_LZ4_LEGACY):
             return _decompress_lz4_legacy(data)
-    except (zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, lz4.block.LZ4BlockError) as err:
+        for beginning, make in _FORMATS.items():
+            if data.startswith(beginning):
+                stream = make()
+                out: bytes = stream.decompress(data)
+                if not stream.eof:
+                    raise InputError("the compressed data is cut off")
+                return out
+    except _ERRORS as err:
         raise InputError(f"damaged compressed data: {err}") from err
     raise InputError(f"not compressed in a way the lab knows: it begins with {data[:4].hex()}")
 
@@ -40,13 +51,13 @@ def decompress(data: bytes) -> bytes:
 def _decompress_lz4_legacy(data: bytes) -> bytes:
     """Unpack blocks of a little-endian size and as many bytes (lz4, doc/lz4_Frame_format.md, "Legacy frame")."""
     blocks = []
-    position = 4
-    while position + 4 < len(data):
+    position = len(_LZ4_LEGACY)
+    while position + 4 < len(data):  # the last four bytes are no block but the unpacked size
         size = int.from_bytes(data[position : position + 4], "little")
         position += 4
-        if position + size > len(data):  # not a block but the unpacked size
-            break
         block = data[position : position + size]
+        if len(block) < size:
+            raise InputError("the compressed data is cut off")
         blocks.append(lz4.block.decompress(block, uncompressed_size=_LZ4_LEGACY_BLOCK))
         position += size
     return b"".join(blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -145,13 +146,14 @@ def _find_library(
 
     :raise InputError: it is nowhere.
     """
-    run_path = (
-        folder.replace("$ORIGIN", str(user.parent)).replace("${ORIGIN}", str(user.parent)) for folder in elf.run_path
-    )
+    origin = str(user.parent)
+    run_path = (folder.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for folder in elf.run_path)
     for folder in (*run_path, *_LIBRARY_FOLDERS, *extra):
-        guest_path = PurePosixPath(folder) / name
-        path = (root / guest_path.relative_to("/")).resolve() if guest_path.is_absolute() else None
-        if path is None or not path.is_file() or not path.is_relative_to(root.resolve()):
+        guest_path = PurePosixPath(posixpath.normpath(folder)) / name
+        if not guest_path.is_absolute():
+            continue
+        path = (root / guest_path.relative_to("/")).resolve()
+        if not path.is_file() or not path.is_relative_to(root.resolve()):
             continue
         if read_program(path).machine == elf.machine:  # /lib may hold the 32-bit one
             return guest_path, path

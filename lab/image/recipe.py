@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -114,10 +115,8 @@ def load_recipe(path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as err:
-        first = err.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"recipe '{path}'{f', {place}' if place else ''}: {first['msg']}",
+            f"the recipe '{path}' is wrong: {'; '.join(_text_from_error(dict(one)) for one in err.errors())}",
             remedy="guest-images/default.toml shows every key",
         ) from err
     here = path.resolve().parent
@@ -130,6 +129,11 @@ def load_recipe(path: Path) -> Recipe:
     return recipe.model_copy(
         update={"init": here / recipe.init, "on_uevent": here / recipe.on_uevent, "kernel": kernel}
     )
+
+
+def _text_from_error(error: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    return f"{place or 'as a whole'}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _host_path(path: Path | None, folder: Path) -> Any:

@@ -79,7 +79,7 @@ def _build(apt: PrivateApt, version: str, libraries: Sequence[PackageVersion], w
     log.unlink(missing_ok=True)
     root = work / "libraries"
     apt.unpack(libraries, root)
-    tree = _unpack_source(apt.download_source(f"fio={version}", work / "download"), work)
+    files = apt.download_source(f"fio={version}", work / "download")
     (library,) = {path.parent for path in root.rglob("libaio.a")}
     lines = 0
 
@@ -88,10 +88,11 @@ def _build(apt: PrivateApt, version: str, libraries: Sequence[PackageVersion], w
         lines += 1
         stage.update(min(lines, _STEPS), _STEPS, note=line.strip()[:60])
 
-    # Relative paths and no debug information: nothing of this folder's name reaches the program, or splits a word.
-    cflags = f"--extra-cflags=-g0 -I{os.path.relpath(root / 'usr/include', tree)}"
-    env = {"LDFLAGS": f"-L{os.path.relpath(library, tree)}", "SOURCE_DATE_EPOCH": "0", "LC_ALL": "C.UTF-8"}
     try:
+        tree = _unpack_source(files, work)
+        # Relative paths and no debug information: nothing of this folder's name reaches the program, or splits a word.
+        cflags = f"--extra-cflags=-g0 -I{os.path.relpath(root / 'usr/include', tree)}"
+        env = {"LDFLAGS": f"-L{os.path.relpath(library, tree)}", "SOURCE_DATE_EPOCH": "0", "LC_ALL": "C.UTF-8"}
         for argv, timeout_s in (
             (("./configure", *_CONFIGURE, cflags), _CONFIGURE_TIMEOUT_S),
             (("make", f"-j{os.cpu_count() or 1}", "fio"), _MAKE_TIMEOUT_S),

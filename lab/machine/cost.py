@@ -7,6 +7,7 @@ starting fio costs nothing.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 
 from lab.errors import StageError
 from lab.machine.guest import Guest
-from lab.machine.threads import CpuTime, ThreadMap, cpu_time_between, cpu_time_ns
+from lab.machine.threads import CpuTime, ThreadMap, cpu_time_ns, cpu_time_over
 
 _INTERVAL_S = 0.5
+_BEGINNING_SHARE = 0.1
+"""Of the busiest step: what a step must complete to be the beginning of the workload."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def read_now(guest: Guest, *, clock: Callable[[], float] = time.monotonic) -> Re
 def readings_during(guest: Guest, *, interval_s: float = _INTERVAL_S) -> Iterator[list[Reading]]:
     """Collect readings while the block runs; the list is complete when the block has ended.
 
-    A reading that fails ends the collection silently: what broke QEMU breaks the workload too, and is reported there.
+    A reading that fails ends the collection silently: what broke QEMU breaks the workload too, and is reported there;
+    an answer of another shape leaves the run without CPU times, which is a warning of the run.
     """
     readings: list[Reading] = []
     done = threading.Event()
@@ -67,7 +71,7 @@ def readings_during(guest: Guest, *, interval_s: float = _INTERVAL_S) -> Iterato
         while not done.is_set():
             try:
                 readings.append(read_now(guest))
-            except StageError:
+            except (StageError, KeyError, TypeError, ValueError):
                 return
             done.wait(interval_s)
 
@@ -85,22 +89,24 @@ def steady_cost(
 ) -> Cost | None:
     """Return the cost between the end of the ramp and the end of the workload.
 
-    The workload begins at the first reading that shows a request more than the one before, so that the time fio
-    takes to start in the guest does not matter.
+    The workload begins between two readings of which the later shows more requests: from there the window starts late
+    (the later one plus the ramp) and ends early (the earlier one plus ramp and runtime), so that a reading that comes
+    late can only make it shorter. A few requests alone, such as the guest's look at a new disk, are no beginning.
 
     :return: None where fewer than two readings lie in the window, or nothing was completed in it.
     """
-    begun = next((i for i in range(1, len(readings)) if readings[i].requests > readings[i - 1].requests), None)
+    steps = list(itertools.pairwise(readings))
+    most = max((after.requests - before.requests for before, after in steps), default=0)
+    begun = next(((b, a) for b, a in steps if a.requests - b.requests > _BEGINNING_SHARE * most), None)
     if begun is None:
         return None
-    start_s = readings[begun].at_s + ramp_time_s
-    # The first second of requests may be fio's preparation, so the window ends early rather than late.
-    inside = [r for r in readings if start_s <= r.at_s <= start_s + runtime_s - _INTERVAL_S]
+    start_s = begun[1].at_s + ramp_time_s
+    end_s = begun[0].at_s + ramp_time_s + runtime_s
+    inside = [reading for reading in readings if start_s <= reading.at_s <= end_s]
     if len(inside) < 2 or inside[-1].requests == inside[0].requests:
         return None
-    first, last = inside[0], inside[-1]
-    cpu = cpu_time_between(threads, first.cpu_ns, last.cpu_ns)
-    return Cost(last.requests - first.requests, last.at_s - first.at_s, cpu)
+    cpu = cpu_time_over(threads, [reading.cpu_ns for reading in inside])
+    return Cost(inside[-1].requests - inside[0].requests, inside[-1].at_s - inside[0].at_s, cpu)
 
 
 def metrics_from_cost(cost: Cost) -> dict[str, float]:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from lab.command import text_from_argv
 from lab.deadline import Deadline
-from lab.errors import BootError, DeadlineError, GuestError, MonitorError, StageError
+from lab.errors import BootError, CrashError, DeadlineError, GuestError, InputError, MonitorError, StageError
 from lab.machine.command_line import NETDEV, GuestBoot, Wiring, argv_from_spec
 from lab.machine.guest_shell import GuestShell, RunKey
 from lab.machine.mapping import Device, IOThreadMapping, difference
 from lab.machine.mapping_json import PROPERTY
 from lab.machine.monitor import Monitor
-from lab.machine.process import QemuProcess
+from lab.machine.process import QemuProcess, tail_of
 from lab.machine.spec import Controller, MachineSpec
 from lab.machine.threads import ThreadMap, thread_map
 
@@ -26,7 +26,8 @@ QEMU_LOG = "qemu.log"
 _HOST_KEY = re.compile(r"^lab: host-key ssh-ed25519 ([A-Za-z0-9+/=]+)(?:\s.*)?$", re.MULTILINE)
 _READY = re.compile(r"^lab: ready\s*$", re.MULTILINE)
 _PANIC = re.compile(r"Kernel panic - not syncing.*|^lab: error.*", re.MULTILINE)
-_NOTIFIER_FALLBACK = re.compile(r".*(?:[Ff]ailed to set guest notifiers?|guest notifier.*fail).*")
+_NOTIFIER_FALLBACK = "failed to set guest notifier"
+_ENDING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,37 @@ class Guest:
     boot_s: float
     evidence: Path
 
-    def check_alive(self) -> None:
-        """Make sure that QEMU runs and the guest's kernel has not panicked.
+    def panic(self) -> str | None:
+        """Return what the guest's kernel said when it panicked, None while it has not."""
+        found = _PANIC.search(tail_of(self.evidence / CONSOLE_LOG))
+        return found.group(0) if found else None
 
-        :raise GuestError: one of the two is not so; the message holds what was seen.
+    def check_alive(self) -> None:
+        """Make sure that the guest's kernel has not panicked and QEMU has not ended.
+
+        A panic comes first: the guest's ``panic=-1`` and ``-no-reboot`` make QEMU exit with 0 after one.
+
+        :raise GuestError: the kernel panicked; the message holds its words.
+        :raise CrashError: QEMU ended by itself.
         """
-        if self.process.exit_code() is not None:
-            raise self.process.failure("while the guest ran")
-        panic = _PANIC.search(_text(self.evidence / CONSOLE_LOG))
+        ended = self.process.ended_within(0) is not None
+        panic = self.panic()
         if panic is not None:
-            raise GuestError(f"the guest's kernel failed: {panic.group(0)}", evidence=self.evidence / CONSOLE_LOG)
+            raise GuestError(f"the guest's kernel failed: {panic}", evidence=self.evidence / CONSOLE_LOG)
+        if ended:
+            raise CrashError(self.process.failure("while the guest ran").message, evidence=self.evidence / QEMU_LOG)
+
+    def why(self, error: StageError) -> StageError:
+        """Return what is behind an error: a panic or a crash outweighs what was noticed first.
+
+        :param error: a lost connection or a failed command.
+        """
+        self.process.ended_within(_ENDING_S)
+        try:
+            self.check_alive()
+        except StageError as cause:
+            return cause
+        return error
 
 
 @contextmanager
@@ -79,6 +101,7 @@ def booted(
     console = evidence / CONSOLE_LOG
     with ExitStack() as stack:
         ours, theirs = socket.socketpair()
+        stack.callback(ours.close)
         stack.callback(theirs.close)
         argv = argv_from_spec(qemu, firmware, spec, keyed, Wiring.for_lab(theirs.fileno(), console))
         (evidence / "command-line.txt").write_text(text_from_argv(argv) + "\n")
@@ -92,7 +115,7 @@ def booted(
             stack.callback(process.stop, lambda: monitor.execute("quit", timeout_s=2.0))
             port = _ssh_port(monitor)
             host_key = deadline.wait_for("the guest to say that it is ready", lambda: _host_key(process, console))
-            shell = GuestShell(port, key, host_key)
+            shell = GuestShell(port, key, host_key, timeout_s=max(1.0, deadline.remaining_s()))
             stack.callback(shell.close)
             shell.run("true", timeout_s=max(1.0, deadline.remaining_s()))
             boot_s = deadline.elapsed_s()
@@ -102,14 +125,14 @@ def booted(
         except DeadlineError as err:
             raise BootError(f"{err.message}; the console ends with:\n{_tail(console)}", evidence=console) from err
         except StageError as err:
-            if process.exit_code() is not None:
+            if process.ended_within(_ENDING_S) is not None:
                 raise process.failure("while booting") from err
             raise BootError(f"the guest did not come up: {err.message}", evidence=console) from err
         yield Guest(spec, process, monitor, shell, threads, boot_s, evidence)
 
 
 def mapping_difference(guest: Guest, controller: Controller) -> str | None:
-    """Compare the mapping that was asked for with the one QEMU stored.
+    """Compare the IOThreads that were asked for with those QEMU stored.
 
     QMP ``device_add`` dropped the property silently until 2024 ("qdev-monitor: avoid QemuOpts in QMP device_add"),
     so an accepted command line proves nothing: ``qom-get`` of the virtio backend does.
@@ -118,13 +141,20 @@ def mapping_difference(guest: Guest, controller: Controller) -> str | None:
     :raise MonitorError: QEMU does not answer, or the device is not there.
     """
     path = f"/machine/peripheral/{controller.id}/virtio-backend"
+    if controller.iothread is not None:
+        stored = guest.monitor.execute("qom-get", {"path": path, "property": "iothread"})
+        asked = f"/objects/{controller.iothread}"
+        return None if stored == asked else f"iothread {asked} was asked for, but QEMU stored {stored!r}"
     try:
         stored = guest.monitor.execute("qom-get", {"path": path, "property": PROPERTY})
     except MonitorError:
         if controller.mapping is None:
             return None  # a QEMU from before the property: nothing was asked for, nothing can be stored
         raise
-    return difference(controller.mapping, IOThreadMapping.from_json(stored))
+    try:
+        return difference(controller.mapping, IOThreadMapping.from_json(stored))
+    except InputError as err:  # a series may change the property itself
+        return f"QEMU stored something that is no mapping: {err.message}"
 
 
 def fallback_warning(evidence: Path) -> str | None:
@@ -132,8 +162,10 @@ def fallback_warning(evidence: Path) -> str | None:
 
     "Failed to set guest notifiers" goes to stderr only (hw/scsi/virtio-scsi-dataplane.c); such a run is void.
     """
-    found = _NOTIFIER_FALLBACK.search(_text(evidence / QEMU_LOG))
-    return found.group(0).strip() if found else None
+    for line in tail_of(evidence / QEMU_LOG).splitlines():
+        if _NOTIFIER_FALLBACK in line.lower():
+            return line.strip()
+    return None
 
 
 def disk_device(model: Device, index: int) -> str:
@@ -153,7 +185,7 @@ def _ssh_port(monitor: Monitor) -> int:
 
 def _host_key(process: QemuProcess, console: Path) -> str | None:
     """Return the guest's host key once it is ready, None while it boots."""
-    text = _text(console)
+    text = tail_of(console)
     panic = _PANIC.search(text)
     if panic is not None:
         raise BootError(f"the guest's kernel failed: {panic.group(0)}", evidence=console)
@@ -167,12 +199,5 @@ def _host_key(process: QemuProcess, console: Path) -> str | None:
     return None
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").replace("\r\n", "\n")
-    except FileNotFoundError:
-        return ""
-
-
 def _tail(path: Path, lines: int = 10) -> str:
-    return "\n".join(_text(path).splitlines()[-lines:]) or "(it printed nothing)"
+    return "\n".join(tail_of(path).splitlines()[-lines:]) or "(it printed nothing)"

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import fabric
 import paramiko
@@ -19,7 +24,12 @@ from invoke.exceptions import CommandTimedOut, ThreadException
 
 from lab.errors import DeadlineError, GuestError
 
-_CONNECT_S = 20
+_GRACE_S = 2.0
+"""How much later than fabric's own deadline ours closes the connection: the gentle one keeps it usable."""
+
+# Without a handler, logging's last resort would print what a guest says to stderr, control characters and all.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False
 
 
 @dataclass(frozen=True)
@@ -35,10 +45,24 @@ class RunKey:
     @classmethod
     def new(cls) -> RunKey:
         """Make a key pair."""
-        key = Ed25519PrivateKey.generate()
-        text = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        ).decode()
+        return cls._from_text(_new_private_key())
+
+    @classmethod
+    def stored(cls, path: Path) -> RunKey:
+        """Return the key pair of a file, made if it is not there, for guests that people start by hand.
+
+        :raise GuestError: the file holds something else.
+        """
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as sink:
+                sink.write(_new_private_key())
+        try:
+            return cls._from_text(path.read_text(encoding="utf-8"))
+        except (paramiko.SSHException, ValueError) as err:
+            raise GuestError(f"{path} holds no SSH key: {err}", remedy="remove the file") from err
+
+    @classmethod
+    def _from_text(cls, text: str) -> RunKey:
         private = paramiko.Ed25519Key.from_private_key(io.StringIO(text))
         return cls(private.get_base64(), private)
 
@@ -58,10 +82,12 @@ class GuestShell:
 
     :param port: on 127.0.0.1.
     :param host_key: the base64 field of the guest's ``ssh-ed25519`` host key, as seen on its console.
+    :param timeout_s: for the whole connection, from TCP to the accepted key.
     :raise GuestError: the guest does not answer, or shows another host key.
+    :raise DeadlineError: it did not answer in time.
     """
 
-    def __init__(self, port: int, key: RunKey, host_key: str) -> None:
+    def __init__(self, port: int, key: RunKey, host_key: str, *, timeout_s: float = 20.0) -> None:
         # The user's ~/.ssh/config and fabric files have no say in how the lab reaches its own guest.
         config = fabric.Config(overrides={"load_ssh_configs": False}, lazy=True)
         self._connection = fabric.Connection(
@@ -69,13 +95,14 @@ class GuestShell:
             user="root",
             port=port,
             config=config,
-            connect_timeout=_CONNECT_S,
+            connect_timeout=max(1, round(timeout_s)),
             connect_kwargs={
                 "pkey": key._private,  # noqa: SLF001 - the pair and the connection are one unit
                 "allow_agent": False,
                 "look_for_keys": False,
-                "banner_timeout": _CONNECT_S,
-                "auth_timeout": _CONNECT_S,
+                "banner_timeout": timeout_s,
+                "auth_timeout": timeout_s,
+                "channel_timeout": timeout_s,
             },
         )
         client = self._connection.client
@@ -83,10 +110,14 @@ class GuestShell:
         try:
             pinned = paramiko.Ed25519Key(data=base64.b64decode(host_key, validate=True))
             client.get_host_keys().add(f"[127.0.0.1]:{port}", "ssh-ed25519", pinned)
-            self._connection.open()
+            with self._bounded("the guest to accept our key over SSH", timeout_s):
+                self._connection.open()
         except (paramiko.SSHException, OSError, EOFError, ValueError) as err:
             self.close()
             raise GuestError(f"SSH to the guest failed: {err or type(err).__name__}") from err
+        except DeadlineError:
+            self.close()
+            raise
 
     def run(self, command: str, *, timeout_s: float, check: bool = True) -> ShellResult:
         """Run a command line in the guest's shell.
@@ -95,7 +126,8 @@ class GuestShell:
         :raise DeadlineError: it did not end in time.
         """
         try:
-            result = self._connection.run(command, hide=True, warn=True, in_stream=False, timeout=timeout_s)
+            with self._bounded(f"'{command}' in the guest", timeout_s):
+                result = self._connection.run(command, hide=True, warn=True, in_stream=False, timeout=timeout_s)
         except CommandTimedOut:
             raise DeadlineError(f"'{command}' in the guest was still running after {timeout_s:g} s") from None
         except (paramiko.SSHException, OSError, EOFError, ThreadException) as err:
@@ -115,22 +147,63 @@ class GuestShell:
         if not path.startswith("/") or not all(char.isalnum() or char in "/._-" for char in path):
             raise GuestError(f"'{path}' is not a path the lab writes in a guest")
         try:
-            channel = self._connection.transport.open_session(timeout=timeout_s)
-            channel.settimeout(timeout_s)
-            channel.exec_command(f"cat >{path}")
-            channel.sendall(content)
-            channel.shutdown_write()
-            status = channel.recv_exit_status() if channel.status_event.wait(timeout_s) else None
-            channel.close()
+            with self._bounded(f"{path} to be written in the guest", timeout_s):
+                channel = self._connection.transport.open_session(timeout=timeout_s)
+                channel.settimeout(timeout_s)
+                channel.exec_command(f"cat >{path}")
+                channel.sendall(content)
+                channel.shutdown_write()
+                status = channel.recv_exit_status()
+                channel.close()
         except (paramiko.SSHException, OSError, EOFError) as err:
             raise GuestError(f"{path} could not be written in the guest: {err or type(err).__name__}") from err
-        if status is None:
-            raise DeadlineError(f"{path} was not written in the guest within {timeout_s:g} s")
         if status != 0:
             raise GuestError(f"{path} could not be written in the guest: exit status {status}")
+
+    @contextmanager
+    def _bounded(self, what: str, timeout_s: float) -> Iterator[None]:
+        """Close the connection when a call overruns its time.
+
+        paramiko waits without limit for a peer that has gone silent: for the answer to ``exec`` and for an exit status;
+        fabric's own deadline begins after that. A connection that is closed under a call ends the call.
+
+        :raise DeadlineError: the time was over.
+        """
+        over = threading.Event()
+
+        def give_up() -> None:
+            over.set()
+            self._close_transport()
+
+        timer = threading.Timer(timeout_s + _GRACE_S, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception as err:
+            if over.is_set():
+                raise DeadlineError(f"waited {timeout_s:g} s for {what}, and the guest fell silent") from err
+            raise
+        finally:
+            timer.cancel()
+        if over.is_set():
+            raise DeadlineError(f"waited {timeout_s:g} s for {what}, and the guest fell silent")
+
+    def _close_transport(self) -> None:
+        transport = self._connection.client.get_transport()
+        if transport is not None:
+            transport.close()
 
     def close(self) -> None:
         """Close the connection. A guest that hangs must not hang us: paramiko waits for its peer, so a thread does."""
         closer = threading.Thread(target=self._connection.close, name="ssh-close", daemon=True)
         closer.start()
         closer.join(3.0)
+
+
+def _new_private_key() -> str:
+    return (
+        Ed25519PrivateKey.generate()
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+        .decode()
+    )

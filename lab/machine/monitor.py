@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from qemu.qmp import ExecuteError, QMPClient, QMPError
+from qemu.qmp import ExecuteError, QMPClient, QMPError, Runstate
 
 from lab.errors import DeadlineError, MonitorError
 
-T = TypeVar("T")
 _COMMAND_TIMEOUT_S = 15.0
+_EVENTS_KEPT = 1000
 
 
 class Monitor:
@@ -35,8 +35,11 @@ class Monitor:
         self._thread = threading.Thread(target=self._loop.run_forever, name="qmp", daemon=True)
         self._thread.start()
         self._client = QMPClient("lab")
+        self._events: list[dict[str, Any]] = []
+        self._news = asyncio.Event()
+        self._watchers: tuple[asyncio.Task[None], ...] = ()
         try:
-            self._call(lambda: self._client.connect(connection), timeout_s, "QEMU's QMP greeting")
+            self._call(lambda: self._open(connection), timeout_s, "QEMU's QMP greeting")
         except BaseException:
             connection.close()
             self._stop_loop()
@@ -51,37 +54,73 @@ class Monitor:
         :raise DeadlineError: no answer in time; QEMU's main loop hangs.
         """
         self._write_log("execute", command=command, arguments=arguments)
-        answer = self._call(lambda: self._client.execute(command, arguments), timeout_s, f"the answer to {command}")
+        try:
+            answer = self._call(lambda: self._client.execute(command, arguments), timeout_s, f"the answer to {command}")
+        except (MonitorError, DeadlineError) as err:
+            self._write_log("error", command=command, message=err.message)
+            raise
         self._write_log("return", command=command, value=answer)
         return answer
 
     def wait_event(self, name: str, *, timeout_s: float, match: Callable[[Any], bool] = lambda _: True) -> Any:
-        """Return the data of the next event called ``name`` that matches, including those that came before.
+        """Return the data of the first event called ``name`` that matches, including those that came before.
+
+        An event is handed out once; all others are kept for whoever waits for them later.
 
         :raise DeadlineError: no such event in time.
         :raise MonitorError: the connection was lost.
         """
 
         async def next_event() -> Any:
-            async for message in self._client.events:
-                event = dict(message)
-                self._write_log("event", value=event)
-                if event.get("event") == name and match(event.get("data", {})):
-                    return event.get("data", {})
-            raise MonitorError(f"the QMP connection ended before event {name}")
+            while True:
+                self._news.clear()
+                for event in self._events:
+                    if event.get("event") == name and match(event.get("data", {})):
+                        self._events.remove(event)
+                        return event.get("data", {})
+                if self._client.runstate is not Runstate.RUNNING:
+                    raise MonitorError(f"the QMP connection ended before event {name}")
+                await self._news.wait()
 
         return self._call(next_event, timeout_s, f"event {name}")
 
     def close(self) -> None:
         """End the session; a QEMU that is gone already is fine."""
+        if self._loop.is_closed():
+            return
         try:
-            self._call(self._client.disconnect, 5.0, "QMP to disconnect")
+            self._call(self._close, 5.0, "QMP to disconnect")
         except (MonitorError, DeadlineError):
             pass  # QEMU closed its end first, as after quit
         finally:
             self._stop_loop()
 
+    async def _open(self, connection: socket.socket) -> None:
+        await self._client.connect(connection)
+        self._watchers = (asyncio.create_task(self._collect_events()), asyncio.create_task(self._watch_connection()))
+
+    async def _close(self) -> None:
+        for task in self._watchers:
+            task.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await self._client.disconnect()
+
+    async def _collect_events(self) -> None:
+        async for message in self._client.events:
+            event = dict(message)
+            self._write_log("event", value=event)
+            self._events = [*self._events[-_EVENTS_KEPT:], event]
+            self._news.set()
+
+    async def _watch_connection(self) -> None:
+        while self._client.runstate is Runstate.RUNNING:
+            await self._client.runstate_changed()
+        self._news.set()
+
     def _call(self, make: Callable[[], Any], timeout_s: float, what: str) -> Any:
+        if self._loop.is_closed():
+            raise MonitorError(f"the monitor was closed before it could be asked for {what}")
+
         async def bounded() -> Any:
             # The deadline lies inside the loop, so that a cancelled call is unwound before we go on.
             return await asyncio.wait_for(make(), timeout_s)

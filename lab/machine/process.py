@@ -25,6 +25,7 @@ _ASK_S = 5.0
 _TERMINATE_S = 3.0
 _KILL_S = 5.0
 _TAIL_LINES = 10
+_TAIL_BYTES = 1 << 16
 
 
 class QemuProcess:
@@ -64,9 +65,20 @@ class QemuProcess:
         """Return the exit status, negative for a signal, or None while QEMU runs."""
         return self._process.poll()
 
+    def ended_within(self, seconds: float) -> int | None:
+        """Return the exit status of a QEMU that is ending, or None if it runs on.
+
+        The kernel closes a process's sockets before anybody can learn its exit status, so whoever has just lost a
+        connection waits a moment before deciding that QEMU still runs.
+        """
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def output_tail(self) -> str:
         """Return the last lines that QEMU printed."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+        return "\n".join(tail_of(self.log).splitlines()[-_TAIL_LINES:])
 
     def failure(self, attempted: str) -> BootError:
         """Return the error for a QEMU that ended by itself: exit status, last output and the whole command."""
@@ -76,11 +88,11 @@ class QemuProcess:
             evidence=self.log,
         )
 
-    def stop(self, ask: Callable[[], None] | None = None) -> int:
+    def stop(self, ask: Callable[[], None] | None = None) -> int | None:
         """End QEMU by a ladder: ask (QMP quit), SIGTERM, SIGKILL; each rung has a deadline.
 
         :param ask: asks QEMU to quit; whatever it raises only moves on to the next rung.
-        :return: the exit status.
+        :return: the exit status, or None for a process that the kernel does not let go.
         """
         try:
             if ask is not None and self.exit_code() is None:
@@ -96,9 +108,12 @@ class QemuProcess:
         return self._process.returncode
 
     def _kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(_KILL_S)
+        """Kill what is left of the session; a QEMU that even this does not end sits in the host's kernel."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_KILL_S)
 
     def __enter__(self) -> QemuProcess:
         return self
@@ -107,6 +122,19 @@ class QemuProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def tail_of(path: Path) -> str:
+    """Return the end of a log, at most 64 KiB: what is in it is foreign, and may be any amount.
+
+    Line ends of a serial console are made plain; a file that is not there yet is empty.
+    """
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return stream.read(_TAIL_BYTES).decode(errors="replace").replace("\r\n", "\n")
+    except FileNotFoundError:
+        return ""
 
 
 def _status_text(code: int | None) -> str:

@@ -6,7 +6,8 @@ repeat and may be cut at 15 characters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,12 +83,17 @@ class CpuTime:
         return self.vcpus_ns + self.iothreads_ns + self.main_loop_ns + self.other_ns
 
 
-def cpu_time_between(threads: ThreadMap, before: Mapping[int, int], after: Mapping[int, int]) -> CpuTime:
-    """Attribute the difference of two readings of :func:`cpu_time_ns` to the threads of a QEMU.
+def cpu_time_over(threads: ThreadMap, readings: Sequence[Mapping[int, int]]) -> CpuTime:
+    """Attribute the CPU time spent from the first to the last of several readings of :func:`cpu_time_ns`.
 
-    A thread that is in ``after`` only counts from zero; one that ended is lost, as its time is no longer readable.
+    Steps between consecutive readings are added up, so that a worker thread counts up to the last reading that saw
+    it; a thread that is new counts from zero, and so does one that has the id of one that ended.
     """
-    spent = {tid: time_ns - before.get(tid, 0) for tid, time_ns in after.items()}
+    spent: dict[int, int] = {}
+    for before, after in itertools.pairwise(readings):
+        for tid, time_ns in after.items():
+            step_ns = time_ns - before.get(tid, 0)
+            spent[tid] = spent.get(tid, 0) + (step_ns if step_ns >= 0 else time_ns)
     by_name = {threads.names[tid]: time_ns for tid, time_ns in spent.items() if tid in threads.names}
     vcpus = sum(spent.get(tid, 0) for tid in threads.vcpus)
     iothreads = sum(spent.get(tid, 0) for tid in threads.iothreads)

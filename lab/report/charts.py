@@ -139,6 +139,7 @@ def runs_chart(path: Path, runs: Mapping[Point, Sequence[RunMark]], metric: Metr
             axis_box.set_title(printable(point.id), loc="left", fontsize=9)
             axis_box.set_xlim(0.5 - 0.02 * last, 0.5 + 1.02 * last)
             axis_box.margins(y=0.2)
+            axis_box.set_ylim(bottom=max(0.0, axis_box.get_ylim()[0]))  # no metric is negative
             axis_box.set_ylabel(metric.title)
             axis_box.yaxis.set_major_locator(MaxNLocator(4))
             axis_box.yaxis.set_major_formatter(FuncFormatter(lambda v, _: text_from_quantity(v, metric.unit)))
@@ -238,8 +239,8 @@ def _save(figure: Figure, path: Path, caption: Caption) -> None:
     """Add the words in strips of their own above and below, render, and replace the file in one step."""
     width = figure.get_figwidth()
     title = _filled(caption.title, width * 10)
-    alerts = "\n".join(_filled(alert, width * 16) for alert in caption.alerts)
-    notes = "\n".join(_filled(note, width * 17.5) for note in caption.notes)
+    alerts = "\n".join(_filled(alert, width * 15.5) for alert in caption.alerts)
+    notes = "\n".join(_filled(note, width * 16) for note in caption.notes)
     entries = _legend_entries(figure)
     title_inches, alerts_inches, notes_inches = (
         (text.count("\n") + 1) * inches if text else 0.0

@@ -36,11 +36,6 @@ class PublishedTable:
     factor: str
     rows: tuple[tuple[Level, float], ...]
 
-    def ratios(self) -> tuple[tuple[Level, float], ...]:
-        """Return the rows relative to the first one."""
-        first = self.rows[0][1]
-        return tuple((level, value / first) for level, value in self.rows)
-
 
 class _Row(BaseModel):
     level: bool | int | float | str

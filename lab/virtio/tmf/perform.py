@@ -6,6 +6,7 @@ Nothing is judged here. Times are real; the order of events is by passes over th
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from lab.deadline import Deadline
 from lab.errors import DeadlineError, StageError
@@ -17,7 +18,7 @@ from lab.virtio.tmf.case import TmfCase
 from lab.virtio.tmf.observation import Ending, Observation
 from lab.virtio.tmf.oracle import selects, waits_for_commands
 from lab.virtio.tmf.plan import ADDRESSED, UNITS, Plan, PlannedCommand, Unplug
-from lab.virtio.tmf.watchdog import WatchedProcess, wait_or_stall
+from lab.virtio.tmf.watchdog import Stall, Watched, WatchedProcess, wait_or_stall
 from lab.virtio.tmf.witness import Trace
 from lab.virtio.virtio_scsi import Lun, Tmf, command_response
 from lab.virtio.virtio_scsi_driver import Completion, Request
@@ -38,12 +39,22 @@ class Performance:
     """One case on one machine. The observation is complete after :meth:`run`, or as far as it got.
 
     :param machine: fresh; its driver is not started.
+    :param process: QEMU as it is watched for progress; by default that of the machine.
     """
 
-    def __init__(self, machine: QtestMachine, case: TmfCase, plan: Plan) -> None:
+    def __init__(
+        self,
+        machine: QtestMachine,
+        case: TmfCase,
+        plan: Plan,
+        *,
+        process: Watched | None = None,
+        make_deadline: Callable[[float], Deadline] = Deadline,
+    ) -> None:
         self._machine = machine
         self._driver = machine.driver
-        self._process = WatchedProcess(machine.process)
+        self._process = process or WatchedProcess(machine.process)
+        self._make_deadline = make_deadline
         self._case = case
         self._plan = plan
         self._trace = Trace(machine.trace_log)
@@ -187,22 +198,32 @@ class Performance:
 
     def _expect(self, check: Callable[[], bool]) -> None:
         """Wait for something that happens, unless QEMU sleeps without it."""
-        wait_or_stall(self._process, check, patience_s=_GLANCE_S, limit_s=_LIMIT_S)
-
-    def _try(self, check: Callable[[], bool], seconds: float) -> None:
-        """Wait a fixed time for something that need not happen."""
-        try:
-            Deadline(seconds).wait_for("something that need not happen", lambda: check() or None, interval_s=0.001)
-        except DeadlineError:
-            return
+        if self._stall(check, _GLANCE_S) is Stall.TOO_SLOW:
+            self._note(Stall.TOO_SLOW, "QEMU to act")
 
     def _wait(self, what: str, check: Callable[[], bool]) -> bool:
         """Wait for something that has to happen; on a stall, note it."""
-        stall = wait_or_stall(self._process, check, patience_s=_PATIENCE_S, limit_s=_LIMIT_S)
-        if stall is not None and self.observation.stall is None:
+        stall = self._stall(check, _PATIENCE_S)
+        if stall is not None:
+            self._note(stall, what)
+        return stall is None
+
+    def _stall(self, check: Callable[[], bool], patience_s: float) -> Stall | None:
+        return wait_or_stall(
+            self._process, check, patience_s=patience_s, limit_s=_LIMIT_S, make_deadline=self._make_deadline
+        )
+
+    def _note(self, stall: Stall, what: str) -> None:
+        """Keep the first stall; later ones follow from it."""
+        if self.observation.stall is None:
             self.observation.stall = stall
             self.observation.waiting_for = what
-        return stall is None
+
+    def _try(self, check: Callable[[], bool], seconds: float) -> None:
+        """Wait a fixed time for something that need not happen."""
+        deadline = self._make_deadline(seconds)
+        with suppress(DeadlineError):
+            deadline.wait_for("something that need not happen", lambda: check() or None, interval_s=0.001)
 
     def _settle(self) -> None:
         """Look a little longer, for what ends twice."""

@@ -29,7 +29,7 @@ _BUSY_CPU_NS = 4_000_000_000
 _QMP_S = 0.5
 _NUDGE_S = 0.2
 _BACKTRACE_S = 30.0
-_END_S = 1.0
+_END_S = 0.3
 _PROC = Path("/proc")
 _CONTROLLER_PATH = f"/machine/peripheral/{CONTROLLER_ID}/virtio-backend"
 

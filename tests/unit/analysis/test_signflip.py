@@ -116,7 +116,7 @@ def test_many_blocks_are_drawn_and_agree_with_the_t_test() -> None:
     first, second = p_values(columns(list(noise))), p_values(columns(list(noise)))
     assert first[0][0] == second[0][0]
     student = stats.ttest_1samp(noise, 0)
-    assert first[0][0] == pytest.approx(student.pvalue, abs=0.01)
+    assert first[0][0] == pytest.approx(student.pvalue, abs=0.02)  # four standard errors of 8192 patterns
     bounds = intervals(columns(list(noise)), 0.05)
     low, high = student.confidence_interval(0.95)
     assert (bounds.low[0], bounds.high[0]) == (pytest.approx(low, abs=1e-3), pytest.approx(high, abs=1e-3))

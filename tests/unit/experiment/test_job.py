@@ -76,8 +76,17 @@ def test_every_job_of_the_project_is_good(path: Path) -> None:
         (("iothreads = [1, 2]", "iothreads = 2"), r"factor 'iothreads' needs a list of levels"),
         (("iothreads = [1, 2]", "iothreads = [1, 1]"), r"factor 'iothreads' names a level twice"),
         (("iothreads = [1, 2]", "iothreads = [1, 99]"), r"less than or equal to 64"),
-        (("iodepth = [1, 64]", "iodepth = [[1], 64]"), r"level \[1\] of 'iodepth' is not a number"),
-        (("iodepth = [1, 64]", 'iodepth = ["1\\nexec_prerun=reboot"]'), r"level .* of 'iodepth' is not a number"),
+        (("iodepth = [1, 64]", "iodepth = [[1], 64]"), r"level \[1\] of 'iodepth' is not a finite number"),
+        (
+            ("iodepth = [1, 64]", 'iodepth = ["1\\nexec_prerun=reboot"]'),
+            r"level .* of 'iodepth' is not a finite number",
+        ),
+        (("iodepth = [1, 64]", "timeout = [5, 10]"), r"'timeout' is no factor: the profile says how long"),
+        (("iodepth = [1, 64]", "randseed = [5, 10]"), r"'randseed' is no factor: each run has a seed of its own"),
+        (("iodepth = [1, 64]", "rate_iops = [inf]"), r"level inf of 'rate_iops' is not a finite number"),
+        (("iodepth = [1, 64]", 'bs = ["4k\\u0007"]'), r"level .* of 'bs' is not a finite number"),
+        (('"fio/j.fio"', '"a\\u0000b"'), r"is not a path"),
+        (('"fio/j.fio"', f'"{"x" * 300}"'), r"is not a path"),
         (("[profile.quick]", "[profile.slow]"), r"default_profile 'quick' is not one of: slow"),
         (('"fio/j.fio"', '"../../etc/passwd"'), r"leaves the folder of the job file"),
         (('"fio/j.fio"', '"fio/none.fio"'), r"'fio/none\.fio' does not exist"),
@@ -107,6 +116,13 @@ def test_text_that_is_not_toml_is_named_with_its_place(folder: Path) -> None:
     """The TOML parser knows line and column."""
     with pytest.raises(InputError, match=r"job\.toml: .*line 1"):
         load(folder, "title = = 1\n")
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000, "x = " + "9" * 5000])
+def test_text_that_only_wears_a_parser_out_is_an_input_error(folder: Path, text: str) -> None:
+    """Neither deep nesting nor an endless number is a traceback."""
+    with pytest.raises(InputError, match=r"job\.toml: "):
+        load(folder, text)
 
 
 def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path: Path) -> None:

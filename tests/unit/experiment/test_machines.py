@@ -6,7 +6,7 @@ import pytest
 
 from lab.errors import InputError
 from lab.experiment.job import LoadedJob, ProfileTable
-from lab.experiment.machines import fio_from_cell, machine_from_cell
+from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_warnings
 from lab.machine.mapping import Device
 from lab.record import Arm, Cell, Level, Point
 from tests.unit.experiment.test_job import FIO, GOOD, load
@@ -53,10 +53,30 @@ def test_every_form_of_mapping(loaded: LoadedJob, mapping: str, iothread: str | 
     assert (controller.mapping is not None) == (short is not None)
 
 
-def test_a_mapping_that_names_an_unknown_iothread_is_refused(loaded: LoadedJob) -> None:
-    """The remedy lists those there are."""
-    with pytest.raises(InputError, match="names IOThread 'iothread9'"):
-        machine_from_cell(loaded.job, cell(iothreads=1, mapping="iothread9"), "tcg")
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ({"iothreads": 1, "mapping": "iothread9"}, 'IOThread "iothread9" object does not exist'),
+        ({"iothreads": 2, "mapping": "iothread0:0-1"}, "missing vq 2 IOThread assignment"),
+        ({"iothreads": 1, "mapping": "iothread0:0-9"}, "must be less than num_queues 4"),
+        ({"iothreads": 0, "mapping": "iothread0"}, 'IOThread "iothread0" object does not exist'),
+        ({"iothreads": 1, "mapping": "[]"}, "an empty mapping serves nothing"),
+        ({"iothreads": 1, "queue_size": 100}, "queue_size 100 is not a power of two"),
+    ],
+)
+def test_what_qemu_would_refuse_is_refused_before_the_builds(
+    loaded: LoadedJob, levels: dict[str, Level], message: str
+) -> None:
+    """QEMU's own words, in the first second instead of the first block."""
+    with pytest.raises(InputError, match=message):
+        mapping_warnings(machine_from_cell(loaded.job, cell(**levels), "tcg"))
+
+
+def test_what_qemu_takes_in_silence_is_a_warning(loaded: LoadedJob) -> None:
+    """More IOThreads than queues: the rest idle, and a reader should know."""
+    found = mapping_warnings(machine_from_cell(loaded.job, cell(iothreads=6), "tcg"))
+    assert any("iothread5" in warning for warning in found)
+    assert mapping_warnings(machine_from_cell(loaded.job, cell(iothreads=2), "tcg")) == ()
 
 
 def test_virtio_blk_gets_an_id_of_its_own(loaded: LoadedJob) -> None:

@@ -11,7 +11,9 @@ from lab.experiment.job import LoadedJob
 from lab.experiment.question import Choices, choices_from_text, question_text, same_question
 from tests.unit.experiment.test_job import FIO, GOOD, load
 
-CHOICES = Choices("id1", "job", "quick", 7, 'a "series"\x1b[31m', "img", "tcg", "REGRESSED")
+CHOICES = Choices(
+    "id1", "job", "quick", 7, 'a "series"\x1b[31m \U0001f4c1\x7f\\', "img", "tcg", "[j]\nrw=read\n", "REGRESSED"
+)
 
 
 @pytest.fixture
@@ -39,6 +41,18 @@ def test_folder_and_seed_do_not_make_another_question(loaded: LoadedJob) -> None
 def test_another_profile_is_another_question(loaded: LoadedJob) -> None:
     """Sixty seconds are not comparable with five."""
     assert not same_question(question_text(loaded, CHOICES), question_text(loaded, replace(CHOICES, profile="full")))
+
+
+def test_a_name_that_is_not_utf_8_is_written_out(loaded: LoadedJob) -> None:
+    """The bytes of a Latin-1 file name reach Python as surrogates, which TOML cannot hold."""
+    text = question_text(loaded, replace(CHOICES, series="caf\udce9.mbox"))
+    assert choices_from_text(text, "x").series == "caf\\udce9.mbox"
+
+
+def test_another_fio_job_is_another_question(loaded: LoadedJob) -> None:
+    """An edited fio file is not gone on with, although the job file is the same."""
+    other = question_text(loaded, replace(CHOICES, fio="[j]\nrw=write\n"))
+    assert not same_question(question_text(loaded, CHOICES), other)
 
 
 def test_a_job_with_the_lab_s_own_table_is_refused(tmp_path: Path, loaded: LoadedJob) -> None:

@@ -75,14 +75,37 @@ def test_two_labs_cannot_write_to_one_folder(tmp_path: Path) -> None:
 
 def test_a_last_line_cut_off_by_a_power_failure_is_dropped(tmp_path: Path) -> None:
     """The complete records stay, and the next append begins a line of its own."""
-    folder = begun(tmp_path / "r")
     first, second = (record_of(run) for run in RUNS_PLANNED[:2])
-    folder.append(first)
-    with (folder.path / RUNS).open("ab") as sink:
-        sink.write(b'{"format": 1, "run": "b0')
-    assert folder.records() == (first,)
-    folder.append(second)
-    assert folder.records() == (first, second)
+    with begun(tmp_path / "r") as folder:
+        folder.append(first)
+        with (folder.path / RUNS).open("ab") as sink:
+            sink.write(b'{"format": 1, "run": "b0')
+        assert folder.records() == (first,)
+        folder.append(second)
+        assert folder.records() == (first, second)
+
+
+def test_who_does_not_hold_the_lock_repairs_nothing(tmp_path: Path) -> None:
+    """What looks like a cut line may be one that another process is writing."""
+    folder = begun(tmp_path / "r")
+    (folder.path / RUNS).write_bytes(b'{"format": 1')
+    assert folder.records() == ()
+    assert (folder.path / RUNS).read_bytes() == b'{"format": 1'
+
+
+def test_a_record_that_cannot_be_written_is_a_host_error(tmp_path: Path) -> None:
+    """A full or read-only disk ends the experiment with a sentence."""
+    folder = begun(tmp_path / "r")
+    (folder.path / RUNS).mkdir()
+    with pytest.raises(HostError, match="could not be written"):
+        folder.append(record_of(RUNS_PLANNED[0]))
+
+
+@pytest.mark.parametrize("where", ["/proc/nothing", "/dev/null"])
+def test_a_path_that_cannot_be_a_folder_is_a_host_error(where: str) -> None:
+    """It is found when the folder is opened, before anything is built."""
+    with pytest.raises(HostError, match="cannot be a results folder"):
+        ResultsFolder(Path(where)).__enter__()
 
 
 def test_a_damaged_line_is_named_with_its_number(tmp_path: Path) -> None:
@@ -111,7 +134,7 @@ def test_evidence_of_a_killed_attempt_is_cleared(tmp_path: Path) -> None:
     assert list(folder.evidence_dir("x").iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "content"), [("host.json", "{"), ("host.json", None)])
+@pytest.mark.parametrize(("name", "content"), [("host.json", "{"), ("host.json", "[]"), ("host.json", None)])
 def test_an_unreadable_json_file_is_an_input_error(tmp_path: Path, name: str, content: str | None) -> None:
     """Damaged and missing files are named."""
     folder = begun(tmp_path / "r")
@@ -140,6 +163,15 @@ def test_replacing_a_file_leaves_no_part_behind(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text()) == 2
 
 
-def test_the_lock_is_gone_when_nobody_holds_it(tmp_path: Path) -> None:
-    """No lock file is left in a results folder."""
-    assert not (begun(tmp_path / "r").path / ".lock").exists()
+def test_the_lock_is_free_when_nobody_holds_it(tmp_path: Path) -> None:
+    """A folder can be opened again, and holds results only."""
+    folder = begun(tmp_path / "r")
+    with folder:
+        pass
+    assert {path.name for path in folder.path.iterdir()} == {
+        "experiment.toml",
+        "host.json",
+        "builds.json",
+        "schedule.jsonl",
+        "runs",
+    }

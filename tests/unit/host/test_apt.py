@@ -44,16 +44,14 @@ def answers(tmp_path: Path) -> dict[str, Answer]:
 
 
 class Opening:
-    """Opens private apts of one host.
-
-    :param age_s: how long ago the lists were fetched, as the clock says it.
-    """
+    """Opens private apts of one host."""
 
     def __init__(self, run: FakeApt) -> None:
         self.run = run
         self.progress = RecordingProgress()
 
     def __call__(self, *, suite: str | None = None, refresh: bool = False, age_s: float = 0.0) -> PrivateApt:
+        """Open one, so long after the last lists were fetched."""
         return PrivateApt.open(
             suite=suite,
             source=True,

@@ -1,12 +1,13 @@
 """What is read off a guest's console and QEMU's log."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from lab.errors import BootError, GuestError, MonitorError
+from lab.errors import BootError, CrashError, GuestError, MonitorError
 from lab.machine.guest import (
     CONSOLE_LOG,
     QEMU_LOG,
@@ -30,7 +31,11 @@ USERNET = """Hub -1 (net0):
 
 def process_that(exited: int | None = None) -> Any:
     """A process that runs, or has ended with a status."""
-    return SimpleNamespace(exit_code=lambda: exited, failure=lambda what: BootError(f"{what}: ended"))
+    return SimpleNamespace(
+        exit_code=lambda: exited,
+        ended_within=lambda seconds: exited,
+        failure=lambda what: BootError(f"{what}: ended"),
+    )
 
 
 def guest_with(tmp_path: Path, monitor: Any = None, exited: int | None = None) -> Guest:
@@ -135,13 +140,45 @@ def test_a_living_guest_passes_the_check(tmp_path: Path) -> None:
     guest_with(tmp_path).check_alive()
 
 
-def test_a_dead_or_panicked_guest_does_not(tmp_path: Path) -> None:
-    """A QEMU that ended and a kernel that panicked are told apart."""
-    with pytest.raises(BootError, match="while the guest ran"):
+def test_a_qemu_that_ended_is_a_crash(tmp_path: Path) -> None:
+    """The message is the process's: status, output, command."""
+    with pytest.raises(CrashError, match="while the guest ran: ended"):
         guest_with(tmp_path, exited=-6).check_alive()
+
+
+def test_a_panic_outweighs_the_exit_that_follows_it(tmp_path: Path) -> None:
+    """panic=-1 and -no-reboot make QEMU exit with 0: that is the guest's failure, not a crash of QEMU."""
     (tmp_path / CONSOLE_LOG).write_text("Kernel panic - not syncing: hung_task\n")
     with pytest.raises(GuestError, match="hung_task"):
-        guest_with(tmp_path).check_alive()
+        guest_with(tmp_path, exited=0).check_alive()
+
+
+def test_what_is_behind_an_error_outweighs_it(tmp_path: Path) -> None:
+    """A lost connection is a symptom; without a cause it stands for itself."""
+    symptom = GuestError("the guest went away")
+    assert guest_with(tmp_path).why(symptom) is symptom
+    assert isinstance(guest_with(tmp_path, exited=-6).why(symptom), CrashError)
+
+
+def test_the_iothread_property_is_proved_too(tmp_path: Path) -> None:
+    """The property answers with the object's path."""
+    controller = replace(controller_with(None), iothread="iothread0")
+    guest = guest_with(tmp_path, FakeMonitor({"qom-get": "/objects/iothread0"}))
+    assert mapping_difference(guest, controller) is None
+    assert "QEMU stored ''" in str(mapping_difference(guest_with(tmp_path, FakeMonitor({"qom-get": ""})), controller))
+
+
+def test_a_stored_value_that_is_no_mapping_is_a_difference(tmp_path: Path) -> None:
+    """A series may add a member to the property; that voids a run and ends no experiment."""
+    guest = guest_with(tmp_path, FakeMonitor({"qom-get": [{"iothread": "iothread0", "weight": 2}]}))
+    found = mapping_difference(guest, controller_with(IOThreadMapping.round_robin(("iothread0",))))
+    assert "is no mapping" in str(found)
+
+
+def test_a_log_of_any_length_is_read_at_its_end(tmp_path: Path) -> None:
+    """A debug print per request fills a log with one endless line; reading it stays quick."""
+    (tmp_path / QEMU_LOG).write_text("." * 5_000_000)
+    assert fallback_warning(tmp_path) is None
 
 
 def test_disks_are_named_as_linux_names_them() -> None:

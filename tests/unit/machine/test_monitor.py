@@ -104,14 +104,45 @@ def test_an_event_that_never_comes_meets_its_deadline(monitor: Monitor) -> None:
         monitor.wait_event("JOB_STATUS_CHANGE", timeout_s=0.05)
 
 
+def test_other_events_wait_for_whoever_wants_them(monitor: Monitor) -> None:
+    """Waiting for one event loses no other, whatever the order."""
+    monitor.execute("device_del", {"id": "scsi0"})
+    for device in ("scsi0", "other"):
+
+        def is_wanted(data: dict[str, object], wanted: str = device) -> bool:
+            return data["device"] == wanted
+
+        assert monitor.wait_event("DEVICE_DELETED", timeout_s=2, match=is_wanted) == {"device": device}
+    with pytest.raises(DeadlineError):
+        monitor.wait_event("DEVICE_DELETED", timeout_s=0.05)
+
+
+def test_a_wait_ends_with_the_connection(monitor: Monitor) -> None:
+    """A QEMU that goes away ends the wait at once, not at its deadline."""
+    with pytest.raises(MonitorError):
+        monitor.execute("quit")
+    with pytest.raises(MonitorError, match="ended before event SHUTDOWN"):
+        monitor.wait_event("SHUTDOWN", timeout_s=30)
+
+
+def test_a_closed_monitor_says_so(monitor: Monitor) -> None:
+    """Asking after close is an error of ours, and closing twice is none."""
+    monitor.close()
+    monitor.close()
+    with pytest.raises(MonitorError, match="was closed"):
+        monitor.execute("query-status")
+
+
 def test_everything_said_is_logged(monitor: Monitor, tmp_path: Path) -> None:
-    """One JSON line per command and answer."""
+    """One JSON line per command, answer, refusal and event, waited for or not."""
     monitor.execute("query-status")
+    monitor.execute("device_del", {"id": "scsi0"})
+    with pytest.raises(MonitorError):
+        monitor.execute("device_add", {"driver": "x"})
     lines = [json.loads(line) for line in (tmp_path / "qmp.log").read_text().splitlines()]
-    assert [(line["kind"], line["command"]) for line in lines] == [
-        ("execute", "query-status"),
-        ("return", "query-status"),
-    ]
+    kinds = [line["kind"] for line in lines]
+    assert [kind for kind in kinds if kind != "event"] == ["execute", "return"] * 2 + ["execute", "error"]
+    assert kinds.count("event") == 2
 
 
 def test_a_peer_that_does_not_greet_is_an_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import GuestError
-from lab.machine.threads import ThreadMap, cpu_time_between, cpu_time_ns, thread_map
+from lab.machine.threads import ThreadMap, cpu_time_ns, cpu_time_over, thread_map
 from lab.testing import FakeMonitor
 
 THREADS = ThreadMap(
@@ -57,7 +57,13 @@ def test_a_process_that_is_gone_is_a_guest_error(tmp_path: Path) -> None:
 
 def test_time_is_attributed_and_the_rest_is_other() -> None:
     """A thread QMP does not name counts as other; one that is new counts from zero."""
-    cpu = cpu_time_between(THREADS, {10: 100, 11: 1000, 12: 50}, {10: 110, 11: 4000, 12: 250, 99: 7})
+    cpu = cpu_time_over(THREADS, [{10: 100, 11: 1000, 12: 50}, {10: 110, 11: 4000, 12: 250, 99: 7}])
     assert (cpu.main_loop_ns, cpu.vcpus_ns, cpu.iothreads_ns, cpu.other_ns) == (10, 3000, 200, 7)
     assert cpu.total_ns == 3217
     assert cpu.by_name_ns == {"main-loop": 10, "vcpu0": 3000, "iothread0": 200}
+
+
+def test_a_worker_that_ended_keeps_what_it_spent() -> None:
+    """Time seen by any reading counts, and an id that is used again does not go backwards."""
+    steps = [{10: 0, 98: 5000}, {10: 0, 98: 9000, 99: 70}, {10: 0, 98: 11}]
+    assert cpu_time_over(THREADS, steps).other_ns == 4000 + 70 + 11
