@@ -15,6 +15,7 @@ from lab.analysis.alike import unlike_reasons
 from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.family import PointComparison, Setting, compare_family
+from lab.analysis.findings import findings
 from lab.analysis.frame import frame_from_records
 from lab.analysis.results import Results
 from lab.analysis.verdict import Verdict, overall
@@ -29,6 +30,7 @@ class Comparison:
 
     :param points: by metric (those that decide first), then by point.
     :param caveats: what holds for the whole experiment.
+    :param findings: what the candidate breaks, whatever its speed.
     :param frame: the values behind it, see lab/analysis/frame.py.
     :param calibrated: whether false alarms and sensitivity of this host are known.
     """
@@ -37,13 +39,14 @@ class Comparison:
     points: tuple[PointComparison, ...]
     verdict: Verdict
     caveats: tuple[Caveat, ...]
+    findings: tuple[str, ...]
     frame: pd.DataFrame = field(compare=False, repr=False)
     calibrated: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return what ``lab`` tells the shell."""
-        return self.verdict.exit_code
+        """Return what ``lab`` tells the shell: a finding outweighs a comparison that could not be made."""
+        return ExitCode.FINDING if self.findings else self.verdict.exit_code
 
     @property
     def judged(self) -> tuple[PointComparison, ...]:
@@ -75,7 +78,7 @@ def compare_results(results: Results) -> Comparison:
         text = f"the demonstration series is known to be {question.known_verdict}, this experiment says {verdict.value}"
         caveats.append(Caveat(CaveatKind.CALIBRATION, text))
     caveats.append(Caveat(CaveatKind.CALIBRATION, "uncalibrated: false alarms of this host have not been measured"))
-    return Comparison(results, tuple(compared), verdict, tuple(caveats), frame)
+    return Comparison(results, tuple(compared), verdict, tuple(caveats), findings(results.records), frame)
 
 
 def planned_runs(results: Results) -> tuple[ScheduledRun, ...]:

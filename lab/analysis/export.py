@@ -24,6 +24,7 @@ def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
             "attempts": len(comparison.results.records),
             "ok": len(comparison.results.ok),
         },
+        "findings": list(comparison.findings),
         "warnings": [caveat.text for caveat in comparison.caveats],
         "points": [_json_from_point(point) for point in comparison.points],
     }

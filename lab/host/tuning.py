@@ -18,7 +18,7 @@ from lab.host.tuning_journal import Journal, JournalFile
 from lab.host.tuning_knobs import KNOBS, Entry, survey
 
 BOOT_ID = "proc/sys/kernel/random/boot_id"
-_LOCK_NAME = b"\0qemu-patch-lab host"
+_LOCK_NAME = "\0qemu-patch-lab.host"  # the same in lab/experiment/conduct.py
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def host_lock(purpose: str) -> Iterator[None]:
     :param purpose: finishes the sentence "cannot ... now".
     :raise HostError: somebody else holds it.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as holder:
+    with socket.socket(socket.AF_UNIX) as holder:
         try:
             holder.bind(_LOCK_NAME)
         except OSError as err:

@@ -127,7 +127,8 @@ def runs_chart(path: Path, runs: Mapping[Point, Sequence[RunMark]], metric: Metr
                 good = [(mark.order, mark.value) for mark in marks if mark.arm is arm and mark.value is not None]
                 places, heights = zip(*good, strict=True) if good else ((), ())
                 style = {**_STYLE[arm], "linewidth": 0.8, "markersize": 5}
-                axis_box.plot(places, heights, label=arm.value, **style)
+                # A mark near zero is drawn whole; what may stick out must not take part in the layout.
+                axis_box.plot(places, heights, label=arm.value, clip_on=False, in_layout=False, **style)
             failed = [mark for mark in marks if mark.value is None]
             for arm in Arm:
                 places = tuple(mark.order for mark in failed if mark.arm is arm)

@@ -33,6 +33,9 @@ def _parts(comparison: Comparison, pictures: Sequence[Path]) -> Iterator[str]:
     yield f"# {_escaped(question.title)}"
     yield _escaped(question.question)
     yield f"**{_escaped(verdict_sentence(comparison))}**"
+    if comparison.findings:
+        yield "## Findings"
+        yield _list(comparison.findings)
     yield _table(FULL_HEADER, [full_row(point) for point in comparison.judged])
     yield _escaped(explanation(comparison))
     yield _list(point_sentence(point) for point in comparison.judged)

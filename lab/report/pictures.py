@@ -169,10 +169,8 @@ def _reference_note(panels: tuple[Panel, ...], table: PublishedTable | None) -> 
     if table is None or not any(panel.reference for panel in panels):
         return ()
     caution = f"; {table.caution}" if table.caution else ""
-    return (
-        f"Published: {table.title} <{table.source}>, another machine; drawn relative to our baseline at "
-        f"the first level{caution}.",
-    )
+    where = f"Published: {table.title} <{table.source}>, another machine"
+    return (f"{where}; drawn relative to our baseline at the first level{caution}.",)
 
 
 def _alerts(comparison: Comparison) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ def mail_text(comparison: Comparison) -> str:
     """Return report.txt: no line over 72 columns, no trailer on anybody's behalf."""
     results = comparison.results
     parts = [_wrapped(results.question.title), _wrapped(verdict_sentence(comparison))]
+    if comparison.findings:
+        parts.append("Findings\n\n" + _bullets(comparison.findings))
     for metric in _metrics(comparison):
         points = [point for point in comparison.judged if point.metric is metric]
         parts.append(f"{metric.title} ({metric.better.value} is better)\n\n{narrow_table(points)}")
@@ -46,6 +48,8 @@ def terminal_text(comparison: Comparison, pictures: Sequence[Path], page: Path) 
         parts.append("\n".join(["warnings:", *(f"- {text}" for text in warnings)]))
     if pictures:
         parts.append("\n".join(["pictures:", *(f"  {path}" for path in pictures), f"report: {page}"]))
+    if comparison.findings:
+        parts.append("\n".join(["findings:", *(f"- {text}" for text in comparison.findings)]))
     parts.append(verdict_sentence(comparison))
     return printable("\n\n".join(part for part in parts if part))
 

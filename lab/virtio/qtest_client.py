@@ -2,7 +2,8 @@
 
 The protocol is described in QEMU's system/qtest.c ("QTest Protocol"). It is served by QEMU's main loop: while that is
 blocked (a LUN reset that waits for I/O, say), an access that waits for its answer would block us as well. Accesses
-that need no answer can be *posted*; their answers are read before the next one that does.
+that need no answer can be *posted*; their answers are read when they are there. They have to be read: QEMU stops
+where it cannot write one, and a Unix socket has room for fewer than 300 of them.
 
 Numbers are checked here, because QEMU asserts on one it cannot parse.
 """
@@ -56,6 +57,7 @@ class QtestClient:
         :raise StageError: QEMU went away.
         """
         self._send(_write_line(address, value, width))
+        self._read_what_is_there()
 
     def port_in(self, port: int, width: int) -> int:
         """Read an I/O port.
@@ -86,13 +88,27 @@ class QtestClient:
         deadline = self._clock() + self._timeout_s
         answer = ""
         while self._unanswered:
-            answer = self._next_line(line, deadline)
-            if answer.startswith("IRQ "):  # an interrupt line changed; nobody asked
-                continue
-            self._unanswered -= 1
-            if not answer.startswith("OK"):
-                raise StageError(f"QEMU answered '{answer}' to an access ('{line}' or one posted before it)")
+            while b"\n" not in self._buffer:
+                self._receive(max(0.001, deadline - self._clock()), line)
+            answer = self._take_line() or answer
         return answer
+
+    def _read_what_is_there(self) -> None:
+        """Read answers of posted accesses, without waiting for any."""
+        while self._receive(0.0, "a posted access"):
+            while b"\n" in self._buffer:
+                self._take_line()
+
+    def _take_line(self) -> str | None:
+        """Return the next answer that was received; None for a line that is none."""
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        text = line.decode(errors="replace")
+        if text.startswith("IRQ "):  # an interrupt line changed; nobody asked
+            return None
+        self._unanswered -= 1
+        if not text.startswith("OK"):
+            raise StageError(f"QEMU answered '{text}' to a register access")
+        return text
 
     def _send(self, line: str) -> None:
         try:
@@ -102,22 +118,23 @@ class QtestClient:
             raise StageError(f"the qtest connection was lost while sending '{line}': {err}") from err
         self._unanswered += 1
 
-    def _next_line(self, waiting_for: str, deadline: float) -> str:
-        while b"\n" not in self._buffer:
-            self._connection.settimeout(max(0.001, deadline - self._clock()))
-            try:
-                data = self._connection.recv(65536)
-            except TimeoutError:
-                raise DeadlineError(
-                    f"QEMU's main loop did not answer '{waiting_for}' within {self._timeout_s:g} s"
-                ) from None
-            except OSError as err:
-                raise StageError(f"the qtest connection was lost: {err}") from err
-            if not data:
-                raise StageError(f"QEMU closed the qtest connection while '{waiting_for}' was under way")
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line.decode(errors="replace")
+    def _receive(self, wait_s: float, waiting_for: str) -> bool:
+        """Add what comes within that time to the buffer; without a time, say whether anything was there."""
+        self._connection.settimeout(wait_s)
+        try:
+            data = self._connection.recv(65536)
+        except BlockingIOError:
+            return False
+        except TimeoutError:
+            raise DeadlineError(
+                f"QEMU's main loop did not answer '{waiting_for}' within {self._timeout_s:g} s"
+            ) from None
+        except OSError as err:
+            raise StageError(f"the qtest connection was lost: {err}") from err
+        if not data:
+            raise StageError(f"QEMU closed the qtest connection while '{waiting_for}' was under way")
+        self._buffer += data
+        return True
 
 
 def _write_line(address: int, value: int, width: int) -> str:

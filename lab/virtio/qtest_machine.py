@@ -183,6 +183,7 @@ class QtestMachine:
         self.spec = spec
         self.folder = folder
         self.trace_log = folder / "trace.log"
+        self._commands: list[BackgroundCommand] = []
         self._stack = ExitStack()
         try:
             self.memory = GuestMemory(spec.memory_mib)
@@ -196,11 +197,15 @@ class QtestMachine:
 
     def start_command(self, command: str, arguments: Mapping[str, object], *, timeout_s: float) -> BackgroundCommand:
         """Send a QMP command that may block for as long as we hold something back, and go on."""
-        return BackgroundCommand(lambda: self.monitor.execute(command, arguments, timeout_s=timeout_s))
+        started = BackgroundCommand(lambda: self.monitor.execute(command, arguments, timeout_s=timeout_s))
+        self._commands.append(started)
+        return started
 
     def kill(self) -> None:
-        """End QEMU at once; a QEMU that hangs cannot be asked."""
+        """End QEMU at once; a QEMU that hangs cannot be asked. Afterwards nothing uses the folder any more."""
         self._stack.close()
+        for command in self._commands:
+            command.wait()
 
     def __enter__(self) -> QtestMachine:
         return self

@@ -59,8 +59,12 @@ def test_the_candidate_reuses_the_objects_of_the_baseline(arms: Arms) -> None:
 
 
 def test_a_second_call_is_a_hit_in_less_than_a_second(arms: Arms) -> None:
-    """Although every byte of it is verified."""
-    start = time.monotonic()
-    again = build_arms(arms.source, arms.series, progress=SilentProgress())
-    assert time.monotonic() - start < 1.0
-    assert again.baseline.cached and again.candidate.cached
+    """Although every byte of it is verified. The best of three: a busy machine is not what is tested."""
+
+    def seconds() -> float:
+        start = time.monotonic()
+        again = build_arms(arms.source, arms.series, progress=SilentProgress())
+        assert again.baseline.cached and again.candidate.cached
+        return time.monotonic() - start
+
+    assert min(seconds() for _ in range(3)) < 1.0

@@ -100,6 +100,14 @@ def test_control_requests_that_are_no_functions(machine: QtestMachine) -> None:
     assert unknown.written == 0
 
 
+def test_any_number_of_kicks_can_be_posted(machine: QtestMachine) -> None:
+    """QEMU goes on serving: its answers to posted writes do not fill the socket."""
+    for _ in range(300):
+        machine.driver.kick_all()
+    machine.driver.submit(0, DISK.lun, read_10(1), tag=2)
+    machine.driver.wait_for("the command", lambda: machine.driver.poll() or None, 5.0)
+
+
 def test_unplugging_and_plugging_is_reported(machine: QtestMachine) -> None:
     """By an event each, with the LUN and the reason."""
     seen: list[Event] = []

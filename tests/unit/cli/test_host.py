@@ -27,12 +27,14 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def lock(purpose: str) -> Iterator[None]:
         assert not held, "two locks at once"
         held.append(purpose)
-        yield
-        held.clear()
+        try:
+            yield
+        finally:
+            held.clear()
 
     monkeypatch.setattr(cli, "HostControls", KernelTree)
     monkeypatch.setattr(cli, "host_lock", lock)
-    monkeypatch.setattr(cli.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     disk = tmp_path / "sys/devices/pci0000:00/0000:00:02.0"
     (disk / "sda").mkdir(parents=True)
     (disk / "msi_irqs").mkdir()
@@ -105,7 +107,7 @@ def test_dry_run_changes_nothing_and_needs_no_rights(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Anybody may ask what would change."""
-    monkeypatch.setattr(cli.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert _json(root, capsys, "tune", "--dry-run")["changed"] is False
     assert not (root / JOURNAL).exists() and (root / THP).read_text() == "always [madvise] never\n"
 
@@ -113,7 +115,7 @@ def test_dry_run_changes_nothing_and_needs_no_rights(
 @pytest.mark.parametrize("verb", ["tune", "restore"])
 def test_changing_a_host_takes_root(root: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     """Without rights nothing is tried, and the message says how to get them."""
-    monkeypatch.setattr(cli.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(HostError, match="only root may") as caught:
         _lab(root, verb)
     assert caught.value.exit_code is ExitCode.HOST and "sudo" in caught.value.remedy

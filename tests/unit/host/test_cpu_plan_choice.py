@@ -76,6 +76,15 @@ def test_vcpus_share_cores_before_an_iothread_does() -> None:
     assert len({cores["iothread0"], cores["iothread1"], cores[MAIN_LOOP], cores["vcpu0"], cores["vcpu2"]}) == 5
 
 
+def test_main_loop_shares_a_core_before_two_iothreads_do() -> None:
+    """Of what the vCPUs leave, IOThreads take whole cores, and the main loop, which idles, takes what is left."""
+    plan = _plan(_topology(3, smt=True), 2, 2)
+    core = {name: next(iter(cpus)) % 3 for name, cpus in plan.cpus.items()}
+    assert core["vcpu0"] == core["vcpu1"]
+    assert core["iothread0"] not in (core["iothread1"], core[MAIN_LOOP], core["vcpu0"])
+    assert core["iothread1"] == core[MAIN_LOOP]
+
+
 def test_plan_degrades_in_the_stated_order() -> None:
     """One CPU less at a time: nodes are crossed, the main loop shares, the vCPUs share, at last all do."""
     steps = [(_plan(_topology(cores), 4, 2)).sharing for cores in range(8, 0, -1)]

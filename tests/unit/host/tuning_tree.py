@@ -50,7 +50,7 @@ def snapshot(root: Path) -> dict[str, str]:
 class KernelTree(HostControls):
     """The tree as a kernel shows it: a marked value, governors with known names, and no siblings without SMT.
 
-    :param refuse: write number, from 1, from which on... this one is refused; None for none.
+    :param refuse: number of the write, from 1, that is refused.
     :param refuse_after: every write after this number is refused.
     :param die_at: the process is killed at this write, before (``die_late`` False) or after it took effect.
     """

@@ -12,6 +12,8 @@ from lab.virtio.qtest_client import QtestClient
 class FakeSocket:
     """The QEMU end of a qtest session: answers are read in pieces; ``None`` is silence, an exception is raised.
 
+    Who does not wait hears nothing, unless ``talkative``: then the pieces come without delay.
+
     :param pieces: what each ``recv`` returns.
     """
 
@@ -19,6 +21,8 @@ class FakeSocket:
         self.pieces = deque(pieces)
         self.sent: list[bytes] = []
         self.closed = False
+        self.talkative = False
+        self._wait_s = 0.0
 
     def sendall(self, data: bytes) -> None:
         """Keep what was sent."""
@@ -28,6 +32,8 @@ class FakeSocket:
 
     def recv(self, size: int) -> bytes:
         """Return the next piece."""
+        if self._wait_s == 0.0 and not (self.talkative and self.pieces):
+            raise BlockingIOError
         piece = self.pieces.popleft()
         if piece is None:
             raise TimeoutError
@@ -36,8 +42,9 @@ class FakeSocket:
         return piece
 
     def settimeout(self, seconds: float) -> None:
-        """Refuse a timeout that would block for ever."""
-        assert seconds > 0
+        """Take how long to wait; None, which is for ever, is no number."""
+        self._wait_s = seconds
+        assert seconds >= 0
 
     def close(self) -> None:
         """Close."""
@@ -74,6 +81,30 @@ def test_posted_writes_do_not_wait_and_their_answers_are_passed_over() -> None:
     qtest.post_write(0xE0003000, 2, 2)
     assert len(fake.pieces) == 2
     assert qtest.read(0x10, 4) == 5
+
+
+def test_answers_of_posted_writes_do_not_pile_up() -> None:
+    """They are read as they come: QEMU would stop when the socket is full. Half a line waits for its other half."""
+    fake = FakeSocket()
+    qtest = client(fake)
+    qtest.post_write(0, 0, 2)
+    fake.pieces.append(b"OK\nO")
+    fake.talkative = True
+    qtest.post_write(0, 1, 2)
+    assert not fake.pieces
+    fake.pieces.extend((b"K\n", b"OK 0x7\n"))
+    assert qtest.read(0x10, 4) == 7
+
+
+def test_a_posted_write_that_failed_is_told_by_the_next() -> None:
+    """Nobody waited for its answer, but it is not lost."""
+    fake = FakeSocket()
+    qtest = client(fake)
+    qtest.post_write(0, 0, 2)
+    fake.pieces.append(b"FAIL no such thing\n")
+    fake.talkative = True
+    with pytest.raises(StageError, match="FAIL no such thing"):
+        qtest.post_write(0, 1, 2)
 
 
 def test_an_answer_that_came_too_late_is_not_the_next_one() -> None:

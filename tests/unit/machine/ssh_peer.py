@@ -1,0 +1,126 @@
+"""A real SSH server on loopback that behaves until a chosen moment and then falls silent, as a hung guest does."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+
+import paramiko
+
+from lab.machine.guest_shell import RunKey
+
+BANNER = "SSH-2.0-peer"
+_LONGEST_S = 10.0
+"""Nothing here outlives a test that failed."""
+
+
+class Silent(Enum):
+    """From when on the peer says nothing more."""
+
+    NEVER = auto()
+    BEFORE_AUTH = auto()
+    AT_CHANNEL = auto()
+    AT_EXEC = auto()
+    DURING_COMMAND = auto()
+
+
+class SshPeer(paramiko.ServerInterface):
+    """A guest with one user. It answers ``echo``, ``fail`` and ``cat``, and hangs up on ``vanish``.
+
+    :param says: shown before the key is accepted (RFC 4252, section 5.4).
+    """
+
+    def __init__(self, key: RunKey, silent: Silent, says: str) -> None:
+        self.host_key = RunKey.new()
+        self.port = 0
+        self.commands: list[str] = []
+        self.received = b""
+        self.transports: list[paramiko.Transport] = []
+        self.woken = threading.Event()
+        self._key = key
+        self._silent = silent
+        self._says = says
+
+    def get_allowed_auths(self, username: str) -> str:
+        """Keys only."""
+        return "publickey"
+
+    def get_banner(self) -> tuple[str | None, str | None]:
+        """Return what is shown before the key is accepted."""
+        return (self._says, "en") if self._says else (None, None)
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        """Accept the run's key only."""
+        self._sleep_from(Silent.BEFORE_AUTH)
+        known = username == "root" and key.get_base64() == self._key.public
+        return paramiko.AUTH_SUCCESSFUL if known else paramiko.AUTH_FAILED
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        """Open any channel."""
+        self._sleep_from(Silent.AT_CHANNEL)
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        """Do a command in a thread of its own."""
+        self._sleep_from(Silent.AT_EXEC)
+        self.commands.append(command.decode())
+        threading.Thread(target=self._do, args=(channel, command.decode()), daemon=True).start()
+        return True
+
+    def _do(self, channel: paramiko.Channel, command: str) -> None:
+        self._sleep_from(Silent.DURING_COMMAND)
+        verb, _, rest = command.partition(" ")
+        if verb == "vanish":
+            channel.get_transport().close()
+            return
+        if verb == "cat":
+            self.received = channel.makefile("rb").read()
+        if verb == "echo":
+            channel.sendall(f"{rest}\n".encode())
+        if verb == "fail":
+            channel.sendall_stderr(f"{rest}\n".encode())
+        channel.send_exit_status(3 if verb == "fail" else 0)
+        channel.close()
+
+    def _sleep_from(self, moment: Silent) -> None:
+        if self._silent is moment:
+            self.woken.wait(_LONGEST_S)
+
+
+@contextmanager
+def ssh_peer(
+    key: RunKey, silent: Silent = Silent.NEVER, *, version: str = BANNER, says: str = ""
+) -> Iterator[SshPeer]:
+    """Serve until the block ends.
+
+    :param version: the line that the server begins with (RFC 4253, section 4.2).
+    """
+    peer = SshPeer(key, silent, says)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer.port = listener.getsockname()[1]
+        server = threading.Thread(target=_serve, args=(listener, peer, version), daemon=True)
+        server.start()
+        try:
+            yield peer
+        finally:
+            peer.woken.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            server.join(_LONGEST_S)
+            for transport in peer.transports:
+                transport.close()
+
+
+def _serve(listener: socket.socket, peer: SshPeer, version: str) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        transport = paramiko.Transport(connection)
+        transport.local_version = version
+        transport.add_server_key(peer.host_key._private)
+        peer.transports.append(transport)
+        transport.start_server(event=threading.Event(), server=peer)
