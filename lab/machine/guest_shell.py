@@ -22,14 +22,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from invoke.exceptions import CommandTimedOut, ThreadException
 
+from lab.deadline import Deadline
 from lab.errors import DeadlineError, GuestError
 
 _GRACE_S = 2.0
 """How much later than fabric's own deadline ours closes the connection: the gentle one keeps it usable."""
-
-# Without a handler, logging's last resort would print what a guest says to stderr, control characters and all.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
-logging.getLogger("paramiko").propagate = False
+_NO_STATUS = -1
+"""What paramiko says where a command left no exit status: it was killed, or the connection broke."""
+_ENDING_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class GuestShell:
     """
 
     def __init__(self, port: int, key: RunKey, host_key: str, *, timeout_s: float = 20.0) -> None:
+        _silence_paramiko()
         # The user's ~/.ssh/config and fabric files have no say in how the lab reaches its own guest.
         config = fabric.Config(overrides={"load_ssh_configs": False}, lazy=True)
         self._connection = fabric.Connection(
@@ -95,7 +96,7 @@ class GuestShell:
             user="root",
             port=port,
             config=config,
-            connect_timeout=max(1, round(timeout_s)),
+            connect_timeout=timeout_s,
             connect_kwargs={
                 "pkey": key._private,  # noqa: SLF001 - the pair and the connection are one unit
                 "allow_agent": False,
@@ -132,6 +133,8 @@ class GuestShell:
             raise DeadlineError(f"'{command}' in the guest was still running after {timeout_s:g} s") from None
         except (paramiko.SSHException, OSError, EOFError, ThreadException) as err:
             raise GuestError(f"the guest went away during '{command}': {err or type(err).__name__}") from err
+        if result.exited == _NO_STATUS and self._is_broken():
+            raise GuestError(f"the guest went away during '{command}'")
         if check and result.exited != 0:
             tail = "\n".join((result.stderr or result.stdout).splitlines()[-10:])
             raise GuestError(f"'{command}' in the guest failed with exit status {result.exited}:\n{tail}")
@@ -165,10 +168,12 @@ class GuestShell:
         """Close the connection when a call overruns its time.
 
         paramiko waits without limit for a peer that has gone silent: for the answer to ``exec`` and for an exit status;
-        fabric's own deadline begins after that. A connection that is closed under a call ends the call.
+        fabric's own deadline begins after that. A connection that is closed under a call ends the call. Where paramiko
+        does give up by itself, its error is that of a connection that broke; the clock tells which it was.
 
         :raise DeadlineError: the time was over.
         """
+        deadline = Deadline(timeout_s)
         over = threading.Event()
 
         def give_up() -> None:
@@ -180,8 +185,10 @@ class GuestShell:
         timer.start()
         try:
             yield
+        except CommandTimedOut:
+            raise
         except Exception as err:
-            if over.is_set():
+            if over.is_set() or deadline.passed():
                 raise DeadlineError(f"waited {timeout_s:g} s for {what}, and the guest fell silent") from err
             raise
         finally:
@@ -194,11 +201,26 @@ class GuestShell:
         if transport is not None:
             transport.close()
 
+    def _is_broken(self) -> bool:
+        """Tell whether the connection is lost; its thread ends a moment after it has ended the channels."""
+        transport = self._connection.client.get_transport()
+        if transport is not None:
+            transport.join(_ENDING_S)
+        return transport is None or not transport.is_active()
+
     def close(self) -> None:
         """Close the connection. A guest that hangs must not hang us: paramiko waits for its peer, so a thread does."""
         closer = threading.Thread(target=self._connection.close, name="ssh-close", daemon=True)
         closer.start()
         closer.join(3.0)
+
+
+def _silence_paramiko() -> None:
+    """Keep paramiko's log to itself: without a handler, logging's last resort prints what a guest says to stderr."""
+    log = logging.getLogger("paramiko")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    log.propagate = False
 
 
 def _new_private_key() -> str:

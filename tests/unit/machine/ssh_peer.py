@@ -5,16 +5,31 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
 import paramiko
+from paramiko.common import MSG_CHANNEL_SUCCESS
 
 from lab.machine.guest_shell import RunKey
 
 BANNER = "SSH-2.0-peer"
 _LONGEST_S = 10.0
 """Nothing here outlives a test that failed."""
+
+
+class AnsweringTransport(paramiko.Transport):
+    """A server's end that tells when it has answered ``exec``: what comes before the answer would confuse a client."""
+
+    def __init__(self, connection: socket.socket, version: str) -> None:
+        super().__init__(connection)
+        self.local_version = version
+        self.answered = threading.Event()
+
+    def _send_message(self, data: paramiko.Message) -> None:
+        super()._send_message(data)  # type: ignore[misc]
+        if data.asbytes()[0] == MSG_CHANNEL_SUCCESS:
+            self.answered.set()
 
 
 class Silent(Enum):
@@ -38,7 +53,7 @@ class SshPeer(paramiko.ServerInterface):
         self.port = 0
         self.commands: list[str] = []
         self.received = b""
-        self.transports: list[paramiko.Transport] = []
+        self.transports: list[AnsweringTransport] = []
         self.woken = threading.Event()
         self._key = key
         self._silent = silent
@@ -67,14 +82,20 @@ class SshPeer(paramiko.ServerInterface):
         """Do a command in a thread of its own."""
         self._sleep_from(Silent.AT_EXEC)
         self.commands.append(command.decode())
+        self.transports[-1].answered.clear()
         threading.Thread(target=self._do, args=(channel, command.decode()), daemon=True).start()
         return True
 
     def _do(self, channel: paramiko.Channel, command: str) -> None:
+        self.transports[-1].answered.wait(_LONGEST_S)
         self._sleep_from(Silent.DURING_COMMAND)
+        with suppress(OSError, paramiko.SSHException):  # the client has hung up, as it should
+            self._answer(channel, command)
+
+    def _answer(self, channel: paramiko.Channel, command: str) -> None:
         verb, _, rest = command.partition(" ")
         if verb == "vanish":
-            channel.get_transport().close()
+            self.transports[-1].close()
             return
         if verb == "cat":
             self.received = channel.makefile("rb").read()
@@ -91,9 +112,7 @@ class SshPeer(paramiko.ServerInterface):
 
 
 @contextmanager
-def ssh_peer(
-    key: RunKey, silent: Silent = Silent.NEVER, *, version: str = BANNER, says: str = ""
-) -> Iterator[SshPeer]:
+def ssh_peer(key: RunKey, silent: Silent = Silent.NEVER, *, version: str = BANNER, says: str = "") -> Iterator[SshPeer]:
     """Serve until the block ends.
 
     :param version: the line that the server begins with (RFC 4253, section 4.2).
@@ -119,8 +138,7 @@ def _serve(listener: socket.socket, peer: SshPeer, version: str) -> None:
             connection, _ = listener.accept()
         except OSError:
             return
-        transport = paramiko.Transport(connection)
-        transport.local_version = version
+        transport = AnsweringTransport(connection, version)
         transport.add_server_key(peer.host_key._private)
         peer.transports.append(transport)
         transport.start_server(event=threading.Event(), server=peer)
