@@ -5,13 +5,17 @@ A fake that swallows a wrong call lets a test pass that should fail; these raise
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lab.deadline import Deadline
+from lab.errors import GuestError
+from lab.machine.guest_shell import GuestShell, ShellResult
 from lab.machine.monitor import Monitor
+from lab.machine.process import QemuProcess
 
 
 class FakeClock:
@@ -155,3 +159,67 @@ class FakeMonitor(Monitor):
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+
+Answer = str | tuple[int, str, str] | BaseException | Callable[[], str]
+"""What a command prints, or (exit status, stdout, stderr), or what is raised, or what is called for the output."""
+
+
+class FakeShell(GuestShell):
+    """A shell in a guest that answers from a table, without a connection.
+
+    :param answers: a word of the command to its answer; the first one that the command holds counts.
+    """
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self.answers = dict(answers)
+        self.commands: list[str] = []
+        self.files: dict[str, bytes] = {}
+
+    def run(self, command: str, *, timeout_s: float, check: bool = True) -> ShellResult:
+        """Answer, and remember what was asked; a checked command that fails is an error, as of the real one.
+
+        :raise AssertionError: the table has no answer to this command, or nobody could wait for it.
+        :raise GuestError: the command failed, with ``check``.
+        """
+        if timeout_s <= 0:
+            raise AssertionError(f"'{command}' was given no time")
+        self.commands.append(command)
+        answer = next((answer for word, answer in self.answers.items() if word in command), None)
+        if answer is None:
+            raise AssertionError(f"the fake shell was not told how to answer '{command}'")
+        if isinstance(answer, BaseException):
+            raise answer
+        said = answer() if callable(answer) else answer
+        exited, stdout, stderr = (0, said, "") if isinstance(said, str) else said
+        if check and exited != 0:
+            raise GuestError(f"'{command}' in the guest failed with exit status {exited}:\n{stderr or stdout}")
+        return ShellResult(command, exited, stdout, stderr)
+
+    def put(self, content: bytes, path: str, *, timeout_s: float = 20.0) -> None:  # noqa: ARG002 - the real signature
+        """Keep a file."""
+        self.files[path] = content
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class FakeProcess(QemuProcess):
+    """A QEMU that runs until ``exited`` is set; what it says of its end is the real one's words.
+
+    :param log: what it printed.
+    :param exited: exit status, negative for a signal.
+    """
+
+    def __init__(self, *, log: Path, exited: int | None = None) -> None:
+        self.argv = ("qemu-system-x86_64", "-nodefaults")
+        self.log = log
+        self.exited = exited
+
+    def exit_code(self) -> int | None:
+        """Return what was set."""
+        return self.exited
+
+    def ended_within(self, seconds: float) -> int | None:  # noqa: ARG002 - part of the signature that is replaced
+        """Return what was set; no time passes."""
+        return self.exited

@@ -172,8 +172,9 @@ def command_line_command(
     loaded = load_job(job)
     cell = cell_from_id(loaded, cell_id)
     progress = progress_for(quiet=quiet)
-    arms = arms_from_request(with_demonstration(loaded, ArmsRequest(**arms_options))[0], progress=progress)
-    image = build_image(loaded.recipe(), progress=progress)
+    request, recipe = with_demonstration(loaded, ArmsRequest(**arms_options))[0], loaded.recipe()
+    arms = arms_from_request(request, progress=progress)
+    image = build_image(recipe, progress=progress)
     if accelerator is None:
         baseline = arms.baseline
         accelerator = probe_accelerator(baseline.qemu, baseline.firmware, image, progress=progress).accelerator

@@ -56,6 +56,11 @@ def series_from_request(request: ArmsRequest) -> Series:
             raise InputError("--series and --range name two series", remedy="name one of them")
         if request.tree is None:
             raise InputError(f"--range {request.range} needs a tree", remedy="add --tree DIR")
+        if request.revision is not None:
+            raise InputError(
+                f"--revision {request.revision} chooses from a mailbox, --range names commits",
+                remedy="leave one of them out",
+            )
         return series_from_range(request.tree, request.range)
     if request.series is None:
         raise InputError("no series is named", remedy="add --series FILE, or --tree DIR --range BASE..TOPIC")

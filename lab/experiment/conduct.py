@@ -87,13 +87,15 @@ def conduct(request: Request, progress: Progress) -> Conducted:
     cells, warnings = checked_cells(loaded, profile)
     for warning in warnings:
         progress.say(f"warning: {warning}")
+    recipe = loaded.recipe()
     require_packages()
     with ExitStack() as stack:
         stack.enter_context(_exclusive_host())
+        folder = None
         if request.results is not None:  # a folder that cannot be written is found before the builds
-            stack.enter_context(ResultsFolder(request.results))
+            folder = stack.enter_context(ResultsFolder(request.results))
         arms = arms_from_request(arms_request, progress=progress)
-        image = build_image(loaded.recipe(), progress=progress)
+        image = build_image(recipe, progress=progress)
         choice = probe_accelerator(arms.baseline.qemu, arms.baseline.firmware, image, progress=progress)
         accelerator = _accelerator(request.accelerator, choice)
         host, builds = _host_json(choice, accelerator, image), arms.to_json()
@@ -111,10 +113,9 @@ def conduct(request: Request, progress: Progress) -> Conducted:
             command=request.command,
         )
         question = question_text(loaded, choices)
-        path = request.results or _unfinished(question, host, builds) or project_dir() / "results" / choices.id
-        folder = ResultsFolder(path)
-        if request.results is None:
-            stack.enter_context(folder)
+        if folder is None:
+            path = _unfinished(question, host, builds) or project_dir() / "results" / choices.id
+            folder = stack.enter_context(ResultsFolder(path))
         _begin_or_resume(folder, question, choices, host, builds, cells, profile, request, progress)
         arm_builds = {Arm.BASELINE: arms.baseline, Arm.CANDIDATE: arms.candidate}
         bench = Bench(loaded, profile, arm_builds, image, accelerator, str(host["fingerprint"]))
@@ -124,7 +125,7 @@ def conduct(request: Request, progress: Progress) -> Conducted:
             expected_run_s=profile.runtime_s + profile.ramp_time_s + BOOT_AND_STOP_S,
             progress=progress,
         )
-    return Conducted(path, records, known_verdict)
+    return Conducted(folder.path, records, known_verdict)
 
 
 def checked_cells(loaded: LoadedJob, profile: ProfileTable) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
@@ -265,8 +266,9 @@ def _unfinished(question: str, host: dict[str, Any], builds: dict[str, Any]) -> 
         if not folder.exists:
             continue
         try:
-            if same_question(folder.experiment_text(), question) and not _differences(folder, host, builds):
-                return path if pending_runs(folder.schedule(), folder.records()) else None
+            same = same_question(folder.experiment_text(), question) and not _differences(folder, host, builds)
+            if same and pending_runs(folder.schedule(), folder.records()):
+                return path
         except (InputError, ValueError):
             continue  # a damaged folder is somebody's to look at, not ours to go on with
     return None

@@ -56,7 +56,7 @@ def choices_from_text(text: str, where: str) -> Choices:
     try:
         table: dict[str, Any] = tomllib.loads(text)[_TABLE]
         return Choices(**{**table, "seed": int(table["seed"])})
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as err:
+    except (KeyError, TypeError, ValueError, OverflowError) as err:  # a TOMLDecodeError is a ValueError
         raise InputError(f"{where} is not the question of an experiment: {err}") from err
 
 
@@ -64,8 +64,10 @@ def same_question(one: str, other: str) -> bool:
     """Tell whether two stored questions differ in nothing but their folder's name, their seed and the words typed."""
     trees = [tomllib.loads(text) for text in (one, other)]
     for tree in trees:
+        table = tree.get(_TABLE)
         for free in ("id", "seed", "command"):
-            tree.get(_TABLE, {}).pop(free, None)
+            if isinstance(table, dict):  # a damaged one may be anything
+                table.pop(free, None)
     return trees[0] == trees[1]
 
 

@@ -39,18 +39,19 @@ def run_schedule(
     """Do all pending runs of a results folder.
 
     Stops early only when each of the first runs failed and none ever worked: then nothing here works, and hours of the
-    same failure help nobody.
+    same failure help nobody. Called again, it tries as many more: by then the host may have been mended.
 
     :param expected_run_s: duration of one run for the first estimate; measured durations replace it.
     :return: every record of the folder.
     """
     schedule = folder.schedule()
     records = list(folder.records())
+    done_before = len(schedule) - len(pending_runs(schedule, records))
     with progress.stage(f"running {len(schedule)} runs", len(schedule)) as stage:
         while pending := pending_runs(schedule, records):
             run, attempt = pending[0]
             done = len(schedule) - len(pending)
-            if done >= _GIVE_UP_AFTER and not any(record.outcome is Outcome.OK for record in records):
+            if done - done_before >= _GIVE_UP_AFTER and not any(record.outcome is Outcome.OK for record in records):
                 progress.say(f"none of the first {done} runs worked, so the other {len(pending)} are not tried")
                 break
             seconds = _mean_duration(records, expected_run_s)

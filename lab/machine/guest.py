@@ -104,7 +104,8 @@ def booted(
         stack.callback(ours.close)
         stack.callback(theirs.close)
         argv = argv_from_spec(qemu, firmware, spec, keyed, Wiring.for_lab(theirs.fileno(), console))
-        (evidence / "command-line.txt").write_text(text_from_argv(argv) + "\n")
+        text = text_from_argv(argv) + "\n"  # a path in it may be no UTF-8
+        (evidence / "command-line.txt").write_text(text, encoding="utf-8", errors="surrogateescape")
         deadline = Deadline(timeout_s)
         process = QemuProcess(argv, log=evidence / QEMU_LOG, pass_fds=(theirs.fileno(),))
         stack.callback(process.stop)

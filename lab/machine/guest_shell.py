@@ -126,15 +126,20 @@ class GuestShell:
         :raise GuestError: the connection broke, or (with ``check``) the command failed.
         :raise DeadlineError: it did not end in time.
         """
+        deadline = Deadline(timeout_s)
+        late = DeadlineError(f"'{command}' in the guest was still running after {timeout_s:g} s")
         try:
             with self._bounded(f"'{command}' in the guest", timeout_s):
                 result = self._connection.run(command, hide=True, warn=True, in_stream=False, timeout=timeout_s)
         except CommandTimedOut:
-            raise DeadlineError(f"'{command}' in the guest was still running after {timeout_s:g} s") from None
+            raise late from None
         except (paramiko.SSHException, OSError, EOFError, ThreadException) as err:
             raise GuestError(f"the guest went away during '{command}': {err or type(err).__name__}") from err
-        if result.exited == _NO_STATUS and self._is_broken():
-            raise GuestError(f"the guest went away during '{command}'")
+        if result.exited == _NO_STATUS:
+            if deadline.passed():  # fabric ended it, but asks its timer too early whether it did
+                raise late
+            if self._is_broken():
+                raise GuestError(f"the guest went away during '{command}'")
         if check and result.exited != 0:
             tail = "\n".join((result.stderr or result.stdout).splitlines()[-10:])
             raise GuestError(f"'{command}' in the guest failed with exit status {result.exited}:\n{tail}")

@@ -141,5 +141,6 @@ def _status_text(code: int | None) -> str:
     if code is None:
         return "no exit status"
     if code < 0:
-        return f"signal {signal.Signals(-code).name}"
+        known = {item.value: item.name for item in signal.Signals}  # it lacks most real-time signals
+        return f"signal {known.get(-code, -code)}"
     return f"exit status {code}"

@@ -19,6 +19,7 @@ CONTRACT = {
     "CommandError": 3,
     "DeadlineError": 3,
     "BootError": 3,
+    "CrashError": 3,
     "GuestError": 3,
     "MonitorError": 3,
     "WorkloadError": 3,

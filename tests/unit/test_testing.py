@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from lab.errors import MonitorError
+from lab.errors import GuestError, MonitorError
 from lab.progress import Progress
-from lab.testing import FakeClock, FakeMonitor, RecordingProgress, StageUpdate
+from lab.testing import FakeClock, FakeMonitor, FakeProcess, FakeShell, RecordingProgress, StageUpdate
 
 
 def test_clock_refuses_to_go_back() -> None:
@@ -82,3 +84,36 @@ def test_monitor_refuses_other_commands() -> None:
     """A command without an answer is a mistake of the test or of the code under test."""
     with pytest.raises(AssertionError, match="not told how to answer quit"):
         FakeMonitor({}).execute("quit")
+
+
+def test_shell_answers_what_it_was_told_and_nothing_else() -> None:
+    """Output, exit status, an error, or what a function returns; anything else fails the test."""
+    shell = FakeShell({"uname": "Linux\n", "false": (1, "", "no"), "hang": GuestError("gone"), "date": lambda: "now"})
+    assert shell.run("uname -r", timeout_s=1).stdout == "Linux\n"
+    assert shell.run("false", timeout_s=1, check=False).exited == 1
+    with pytest.raises(GuestError, match="exit status 1:\nno"):
+        shell.run("false", timeout_s=1)
+    with pytest.raises(GuestError, match="gone"):
+        shell.run("hang", timeout_s=1)
+    assert shell.run("date", timeout_s=1).stdout == "now"
+    with pytest.raises(AssertionError, match="not told how to answer 'reboot'"):
+        shell.run("reboot", timeout_s=1)
+    with pytest.raises(AssertionError, match="was given no time"):
+        shell.run("uname", timeout_s=0)
+
+
+def test_shell_keeps_files() -> None:
+    """What was written can be looked at."""
+    shell = FakeShell({})
+    shell.put(b"x", "/tmp/f")
+    shell.close()
+    assert shell.files == {"/tmp/f": b"x"}
+
+
+def test_process_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """Its words are those of a real QEMU that ended."""
+    process = FakeProcess(log=tmp_path / "qemu.log")
+    assert process.exit_code() is None and process.ended_within(5) is None
+    process.exited = -6
+    assert process.ended_within(0) == -6
+    assert "by itself with signal SIGABRT" in process.failure("while booting").message

@@ -62,8 +62,23 @@ def test_a_job_with_the_lab_s_own_table_is_refused(tmp_path: Path, loaded: Loade
         question_text(loaded, CHOICES)
 
 
-@pytest.mark.parametrize("text", ["", "= 1", "[experiment]\nseed = 1\n", '[experiment]\nseed = "x"\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "= 1",
+        "[experiment]\nseed = 1\n",
+        '[experiment]\nseed = "x"\n',
+        "experiment = 3",
+        "[experiment]\nseed = inf\n",
+    ],
+)
 def test_a_text_that_is_no_question_is_refused(text: str) -> None:
     """Damage is an input error that names the file."""
     with pytest.raises(InputError, match=r"^x is not the question"):
         choices_from_text(text, "x")
+
+
+def test_a_damaged_question_is_another_question(loaded: LoadedJob) -> None:
+    """Whoever looks for an unfinished experiment comes across anything."""
+    assert not same_question("experiment = 3", question_text(loaded, CHOICES))

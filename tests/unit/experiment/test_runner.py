@@ -117,6 +117,14 @@ def test_when_nothing_ever_works_the_rest_is_not_tried(folder: ResultsFolder) ->
     assert 0 < len(records) < len(RUNS)
 
 
+def test_an_experiment_that_was_given_up_is_tried_again(folder: ResultsFolder) -> None:
+    """What made everything fail may have been mended: the second call goes on behind the failed runs."""
+    run(folder, lambda scheduled, attempt, evidence: record_of(scheduled, attempt, Outcome.QEMU_CRASHED))
+    failed = len(folder.records())
+    records = run(folder, lambda scheduled, attempt, evidence: record_of(scheduled, attempt))
+    assert [record.outcome for record in records[failed:]] == [Outcome.OK] * (len(RUNS) - failed)
+
+
 def test_each_attempt_has_an_evidence_folder_of_its_own(folder: ResultsFolder) -> None:
     """The folder is named after the attempt and exists before the boot."""
 

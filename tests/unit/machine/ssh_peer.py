@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_SUCCESS
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, MSG_CHANNEL_SUCCESS, OPEN_SUCCEEDED
 
 from lab.machine.guest_shell import RunKey
 
@@ -43,7 +43,7 @@ class Silent(Enum):
 
 
 class SshPeer(paramiko.ServerInterface):
-    """A guest with one user. It answers ``echo``, ``fail`` and ``cat``, and hangs up on ``vanish``.
+    """A guest with one user. It answers ``echo``, ``cat``, ``fail`` and ``die``, and hangs up on ``vanish``.
 
     :param says: shown before the key is accepted (RFC 4252, section 5.4).
     """
@@ -54,6 +54,7 @@ class SshPeer(paramiko.ServerInterface):
         self.commands: list[str] = []
         self.received = b""
         self.transports: list[AnsweringTransport] = []
+        self.workers: list[threading.Thread] = []
         self.woken = threading.Event()
         self._key = key
         self._silent = silent
@@ -71,40 +72,41 @@ class SshPeer(paramiko.ServerInterface):
         """Accept the run's key only."""
         self._sleep_from(Silent.BEFORE_AUTH)
         known = username == "root" and key.get_base64() == self._key.public
-        return paramiko.AUTH_SUCCESSFUL if known else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if known else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         """Open any channel."""
         self._sleep_from(Silent.AT_CHANNEL)
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         """Do a command in a thread of its own."""
         self._sleep_from(Silent.AT_EXEC)
         self.commands.append(command.decode())
-        self.transports[-1].answered.clear()
-        threading.Thread(target=self._do, args=(channel, command.decode()), daemon=True).start()
+        transport = self.transports[-1]
+        transport.answered.clear()
+        worker = threading.Thread(target=self._do, args=(transport, channel, command.decode()), daemon=True)
+        self.workers.append(worker)
+        worker.start()
         return True
 
-    def _do(self, channel: paramiko.Channel, command: str) -> None:
-        self.transports[-1].answered.wait(_LONGEST_S)
+    def _do(self, transport: AnsweringTransport, channel: paramiko.Channel, command: str) -> None:
+        transport.answered.wait(_LONGEST_S)
         self._sleep_from(Silent.DURING_COMMAND)
-        with suppress(OSError, paramiko.SSHException):  # the client has hung up, as it should
-            self._answer(channel, command)
-
-    def _answer(self, channel: paramiko.Channel, command: str) -> None:
         verb, _, rest = command.partition(" ")
-        if verb == "vanish":
-            self.transports[-1].close()
-            return
-        if verb == "cat":
-            self.received = channel.makefile("rb").read()
-        if verb == "echo":
-            channel.sendall(f"{rest}\n".encode())
-        if verb == "fail":
-            channel.sendall_stderr(f"{rest}\n".encode())
-        channel.send_exit_status(3 if verb == "fail" else 0)
-        channel.close()
+        with suppress(OSError, EOFError, paramiko.SSHException):  # the client has hung up, as it should
+            if verb == "vanish":
+                transport.close()
+                return
+            if verb == "cat":
+                self.received = channel.makefile("rb").read()
+            if verb == "echo":
+                channel.sendall(f"{rest}\n".encode())
+            if verb == "fail":
+                channel.sendall_stderr(f"{rest}\n".encode())
+            if verb != "die":
+                channel.send_exit_status(3 if verb == "fail" else 0)
+            channel.close()
 
     def _sleep_from(self, moment: Silent) -> None:
         if self._silent is moment:
@@ -130,6 +132,10 @@ def ssh_peer(key: RunKey, silent: Silent = Silent.NEVER, *, version: str = BANNE
             server.join(_LONGEST_S)
             for transport in peer.transports:
                 transport.close()
+                transport.join(_LONGEST_S)
+                transport.answered.set()
+            for worker in peer.workers:
+                worker.join(_LONGEST_S)
 
 
 def _serve(listener: socket.socket, peer: SshPeer, version: str) -> None:

@@ -1,5 +1,6 @@
 """What is read off a guest's console and QEMU's log."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,20 +8,24 @@ from typing import Any, cast
 
 import pytest
 
-from lab.errors import BootError, CrashError, GuestError, MonitorError
+from lab.errors import BootError, CrashError, GuestError, HostError, MonitorError, StageError
+from lab.machine import guest as module
+from lab.machine.command_line import GuestBoot
 from lab.machine.guest import (
     CONSOLE_LOG,
     QEMU_LOG,
     Guest,
     _host_key,
     _ssh_port,
+    booted,
     disk_device,
     fallback_warning,
     mapping_difference,
 )
 from lab.machine.mapping import Device, IOThreadMapping
-from lab.machine.spec import Controller, Disk, NullBackend
-from lab.testing import FakeMonitor
+from lab.machine.spec import Controller, Disk, MachineSpec, NullBackend
+from lab.machine.threads import ThreadMap
+from lab.testing import FakeMonitor, FakeProcess, FakeShell
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIA"
 USERNET = """Hub -1 (net0):
@@ -185,3 +190,127 @@ def test_disks_are_named_as_linux_names_them() -> None:
     """virtio-scsi gives sdX, virtio-blk vdX."""
     assert disk_device(Device.VIRTIO_SCSI, 1) == "/dev/sdb"
     assert disk_device(Device.VIRTIO_BLK, 0) == "/dev/vda"
+
+
+class Machine:
+    """What ``booted`` starts and connects to, without a QEMU.
+
+    :param console: what the guest prints.
+    :param error: what happens instead of a start.
+    :param ends: what was ended, in order.
+    """
+
+    def __init__(self, evidence: Path) -> None:
+        self.evidence = evidence
+        self.console = f"lab: init\nlab: host-key ssh-ed25519 {KEY}\nlab: ready\n"
+        self.error: Exception | None = None
+        self.process = FakeProcess(log=evidence / QEMU_LOG)
+        self.monitor = FakeMonitor({"human-monitor-command": USERNET, "quit": {}})
+        self.shell = FakeShell({"true": ""})
+        self.reached: list[tuple[object, ...]] = []
+        self.ends: list[str] = []
+
+    def start(self, argv: tuple[str, ...], *, log: Path, pass_fds: tuple[int, ...]) -> Any:
+        """Stand in for the process, and look whether it inherits an open socket."""
+        assert log == self.evidence / QEMU_LOG and argv[0].startswith("qemu")
+        assert os.fstat(pass_fds[0])
+        if self.error is not None:
+            raise self.error
+        (self.evidence / CONSOLE_LOG).write_text(self.console)
+        return SimpleNamespace(
+            pid=1,
+            exit_code=self.process.exit_code,
+            ended_within=self.process.ended_within,
+            failure=self.process.failure,
+            stop=lambda ask=None: self.ends.append("asked" if ask else "killed"),
+        )
+
+    def connect(self, *words: object, **more: object) -> FakeShell:
+        """Stand in for the shell."""
+        self.reached.append(words)
+        return self.shell
+
+    def boot(self, timeout_s: float = 5.0) -> Any:
+        """Boot a machine of one vCPU."""
+        spec = MachineSpec("tcg", 1, 256, (), (controller_with(None),))
+        boot = GuestBoot(Path("vmlinux"), Path(os.fsdecode(b"caf\xe9")), "quiet")
+        return booted(Path("qemu"), (), spec, boot, evidence=self.evidence, timeout_s=timeout_s)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return a machine that comes up."""
+    made = Machine(tmp_path)
+    monkeypatch.setattr(module, "QemuProcess", made.start)
+    monkeypatch.setattr(module, "Monitor", lambda socket, *, log: made.monitor)
+    monkeypatch.setattr(module, "GuestShell", made.connect)
+    monkeypatch.setattr(module, "thread_map", lambda pid, monitor: ThreadMap(pid, {}, frozenset(), frozenset()))
+    return made
+
+
+def test_a_machine_is_handed_over_when_it_answers_and_ended_afterwards(machine: Machine) -> None:
+    """The key is the console's, the port the monitor's; QEMU is asked to quit before it is killed."""
+    with machine.boot() as guest:
+        assert guest.shell is machine.shell and machine.shell.commands == ["true"]
+        port, key, host_key = machine.reached[0]
+        assert (port, host_key) == (45557, KEY)
+        assert machine.ends == []
+    assert machine.ends == ["asked", "killed"]
+    assert f"lab.key={getattr(key, 'public')}" in command_line_of(machine)  # noqa: B009 - typed as an object
+
+
+def command_line_of(machine: Machine) -> str:
+    """Return what was kept of the command line."""
+    return (machine.evidence / "command-line.txt").read_bytes().decode(errors="replace")
+
+
+def test_a_path_that_is_not_utf_8_is_kept_as_it_is(machine: Machine) -> None:
+    """The command line can be pasted, whatever a user calls a folder."""
+    with machine.boot():
+        pass
+    assert b"caf\xe9" in (machine.evidence / "command-line.txt").read_bytes()
+
+
+def test_a_guest_is_ended_when_the_block_fails(machine: Machine) -> None:
+    """Ctrl-C included; the error passes through as it is."""
+    with pytest.raises(KeyboardInterrupt), machine.boot():
+        raise KeyboardInterrupt
+    assert machine.ends == ["asked", "killed"]
+
+
+def test_a_guest_that_does_not_come_up_in_time_shows_its_console(machine: Machine) -> None:
+    """The last lines are what one looks at first."""
+    machine.console = "lab: init\nwaiting\n"
+    message = r"waited .* for the guest to say that it is ready.*\nlab: init\nwaiting"
+    with pytest.raises(BootError, match=message) as caught:
+        machine.boot(timeout_s=0.0).__enter__()
+    assert caught.value.evidence == machine.evidence / CONSOLE_LOG
+    assert machine.ends == ["asked", "killed"]
+
+
+@pytest.mark.parametrize(
+    ("error", "exited", "message"),
+    [
+        (GuestError("SSH to the guest failed"), None, "the guest did not come up: SSH to the guest failed"),
+        (GuestError("SSH to the guest failed"), -11, "while booting: QEMU ended by itself with signal SIGSEGV"),
+        (BootError("a boot error"), -11, "a boot error"),
+    ],
+)
+def test_what_went_wrong_in_a_boot_is_a_boot_error(
+    machine: Machine, error: StageError, exited: int | None, message: str
+) -> None:
+    """A QEMU that ended outweighs the connection that was lost by it."""
+    machine.shell.answers["true"] = error
+    machine.process.exited = exited
+    machine.monitor = FakeMonitor({"human-monitor-command": USERNET})
+    with pytest.raises(BootError, match=message):
+        machine.boot().__enter__()
+    assert machine.ends[-1] == "killed"
+
+
+def test_a_host_that_cannot_start_qemu_says_so(machine: Machine) -> None:
+    """No boot error: the next run would fail alike."""
+    machine.error = HostError("'setpriv' is needed")
+    with pytest.raises(HostError, match="setpriv"):
+        machine.boot().__enter__()
+    assert machine.ends == []

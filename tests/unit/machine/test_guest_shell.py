@@ -18,7 +18,7 @@ from lab.machine.guest_shell import GuestShell, RunKey
 from tests.unit.machine.ssh_peer import Silent, SshPeer, ssh_peer
 
 TIMEOUT_S = 0.3
-LATE_S = 0.6
+LATE_S = 2.0
 """How much later than its timeout a call may end on a busy host; a call that hangs takes ten seconds."""
 LARGE = bytes(3 << 20)
 """More than the window of a channel (2 MiB), so that writing it needs an answer."""
@@ -102,17 +102,32 @@ def test_commands_and_files_get_in_and_answers_come_out() -> None:
 
 def test_a_checked_command_that_fails_says_how() -> None:
     """Exit status and the end of what it printed."""
-    with ssh_peer(KEY) as peer, shell_of(peer) as shell:
-        with pytest.raises(GuestError, match="'fail badly' in the guest failed with exit status 3:\nbadly"):
-            shell.run("fail badly", timeout_s=5)
+    message = "'fail badly' in the guest failed with exit status 3:\nbadly"
+    with ssh_peer(KEY) as peer, shell_of(peer) as shell, pytest.raises(GuestError, match=message):
+        shell.run("fail badly", timeout_s=5)
 
 
 @pytest.mark.parametrize("check", [True, False])
 def test_a_connection_that_breaks_is_no_exit_status(check: bool) -> None:
     """A guest that hangs up in the middle of a command has gone away: the command did not fail."""
+    message = "the guest went away during 'vanish'"
+    with ssh_peer(KEY) as peer, shell_of(peer) as shell, pytest.raises(GuestError, match=message):
+        shell.run("vanish", timeout_s=5, check=check)
+
+
+def test_a_killed_command_leaves_no_exit_status() -> None:
+    """The connection is whole, so what failed is the command, and whoever does not check it sees -1."""
     with ssh_peer(KEY) as peer, shell_of(peer) as shell:
-        with pytest.raises(GuestError, match="the guest went away during 'vanish'"):
-            shell.run("vanish", timeout_s=5, check=check)
+        assert shell.run("die", timeout_s=5, check=False).exited == -1
+        assert shell.run("echo alive", timeout_s=5).stdout == "alive\n"
+
+
+def test_a_command_that_fabric_ended_is_late_however_fabric_calls_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """invoke 2.2 asks whether its timer's thread has ended; while it has not, a late command has exit status -1."""
+    monkeypatch.setattr("invoke.runners.Runner.timed_out", False)
+    with ssh_peer(KEY, Silent.DURING_COMMAND) as peer, shell_of(peer) as shell, late() as caught:
+        shell.run("echo x", timeout_s=TIMEOUT_S, check=False)
+    assert "still running after 0.3 s" in caught.value.message
 
 
 def put(shell: GuestShell) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lab.errors import BootError, HostError
 from lab.machine.process import QemuProcess
+from lab.testing import FakeProcess
 
 SLEEP = ("sleep", "30")
 STUBBORN_PROGRAM = "import signal; signal.signal(15, signal.SIG_IGN); print(1, flush=True); signal.pause()"
@@ -104,3 +105,14 @@ def test_killing_the_lab_kills_qemu(tmp_path: Path) -> None:
     out, _ = lab.communicate(timeout=20)
     _gone, alive = psutil.wait_procs([psutil.Process(int(out))] if psutil.pid_exists(int(out)) else [], timeout=5)
     assert alive == []
+
+
+@pytest.mark.parametrize(
+    ("exited", "words"),
+    [(None, "no exit status"), (0, "exit status 0"), (1, "exit status 1"), (-6, "signal SIGABRT"), (-40, "signal 40")],
+)
+def test_every_end_has_words(tmp_path: Path, exited: int | None, words: str) -> None:
+    """A real-time signal has no name in Python, and is no reason to fail."""
+    assert (
+        f"by itself with {words}:" in FakeProcess(log=tmp_path / "log", exited=exited).failure("while booting").message
+    )

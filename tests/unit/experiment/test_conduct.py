@@ -1,0 +1,543 @@
+"""A request to a finished results folder, with builds, image, accelerator and runs that nobody made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.build.arms import Arms
+from lab.errors import HostError, InputError
+from lab.experiment import conduct as module
+from lab.experiment.arms import ArmsRequest
+from lab.experiment.conduct import (
+    Conducted,
+    Request,
+    _accelerator,
+    _exclusive_host,
+    cell_from_id,
+    checked_cells,
+    conduct,
+    with_demonstration,
+)
+from lab.experiment.job import LoadedJob
+from lab.experiment.realise import Bench
+from lab.experiment.store import BUILDS, EXPERIMENT, HOST, RUNS, SCHEDULE
+from lab.host.accelerator_choice import AcceleratorChoice
+from lab.image.guest_image import GuestImage
+from lab.record import Arm, Outcome, RunRecord, ScheduledRun
+from lab.testing import RecordingProgress
+from tests.unit.experiment.made_up import BASELINE, CANDIDATE, IMAGE, TCG_ONLY, WITH_KVM, arms, loaded_job
+from tests.unit.experiment.test_job import GOOD
+
+ONE_CELL = GOOD.replace("iothreads = [1, 2]\niodepth = [1, 64]\n", "iothreads = [1]\n").replace(
+    "blocks = 6", "blocks = 2"
+)
+DEMONSTRATION = '\n[demonstration]\nseries = "demo"\nknown_verdict = "REGRESSED"\n'
+SERIES = ArmsRequest(series=Path("my.mbox"))
+
+
+class Lab:
+    """A lab on a host of its own: what ``conduct`` asked of it, and what it answers.
+
+    :param steps: what was done, in order.
+    :param outcome: of the next runs, or what they raise.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.steps: list[str] = []
+        self.arms = arms()
+        self.image = IMAGE
+        self.choice: AcceleratorChoice = TCG_ONLY
+        self.host = {"fingerprint": "f00d"}
+        self.progress = RecordingProgress()
+        self.said_before_builds: list[str] = []
+        self.interrupted_after: int | None = None
+        self.requests: list[ArmsRequest] = []
+        self.text(ONE_CELL)
+
+    def text(self, text: str) -> None:
+        """Write the job."""
+        loaded_job(self.folder, text)
+
+    def conduct(self, **request: Any) -> Conducted:
+        """Run or resume the job."""
+        arms_request = request.pop("arms", SERIES)
+        return conduct(Request(self.folder / "job.toml", arms_request, **request), self.progress)
+
+    def conduct_until(self, runs: int, **request: Any) -> Path:
+        """Interrupt an experiment after some runs and return its folder."""
+        self.interrupted_after = runs
+        with pytest.raises(KeyboardInterrupt):
+            self.conduct(**request)
+        self.interrupted_after = None
+        return max((self.folder / "results").iterdir(), key=lambda path: (path / SCHEDULE).stat().st_mtime_ns)
+
+    def make_arms(self, request: ArmsRequest, *, progress: object) -> Arms:
+        """Stand in for the builds."""
+        self.steps.append("builds")
+        self.said_before_builds = list(self.progress.lines)
+        self.requests.append(request)
+        return self.arms
+
+    def make_image(self, recipe: object, *, progress: object) -> GuestImage:
+        """Stand in for the image."""
+        self.steps.append("image")
+        return self.image
+
+    def probe(self, qemu: Path, firmware: object, image: object, *, progress: object) -> AcceleratorChoice:
+        """Stand in for the accelerator probe, which boots the baseline."""
+        assert qemu == self.arms.baseline.qemu
+        self.steps.append("accelerator")
+        return self.choice
+
+    def realise(self, bench: Bench, run: ScheduledRun, *, attempt: int, evidence: Path) -> RunRecord:
+        """Stand in for a run."""
+        if self.interrupted_after == 0:
+            raise KeyboardInterrupt
+        if self.interrupted_after is not None:
+            self.interrupted_after -= 1
+        self.steps.append(run.id)
+        assert bench.builds == {Arm.BASELINE: self.arms.baseline, Arm.CANDIDATE: self.arms.candidate}
+        assert evidence.is_dir()
+        return RunRecord(run, attempt, Outcome.OK, "2025-02-13T18:00:43Z", 9.5, bench.host, "tcg", {"iops": 1e4})
+
+
+class Facts:
+    """Facts of a host, as far as host.json takes them."""
+
+    def __init__(self, facts: dict[str, str]) -> None:
+        self.facts = facts
+
+    def to_json(self) -> dict[str, str]:
+        """Return them."""
+        return dict(self.facts)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Return a lab in which everything works."""
+    fake = Lab(tmp_path)
+    monkeypatch.setattr(module, "_HOST_LOCK", f"\0test.{tmp_path}"[:100])
+    monkeypatch.setattr(module, "require_packages", lambda: fake.steps.append("packages"))
+    monkeypatch.setattr(module, "arms_from_request", fake.make_arms)
+    monkeypatch.setattr(module, "build_image", fake.make_image)
+    monkeypatch.setattr(module, "probe_accelerator", fake.probe)
+    monkeypatch.setattr(module, "host_facts", lambda: Facts(fake.host))
+    monkeypatch.setattr(module, "fingerprint", lambda facts: facts.facts["fingerprint"])
+    monkeypatch.setattr(module, "realise", fake.realise)
+    monkeypatch.setattr(module, "project_dir", lambda: tmp_path)
+    return fake
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> LoadedJob:
+    """Return the good job."""
+    return loaded_job(tmp_path)
+
+
+def with_factors(folder: Path, factors: str) -> LoadedJob:
+    """Return the good job with other factors."""
+    return loaded_job(folder, GOOD.replace("iothreads = [1, 2]\niodepth = [1, 64]\n", factors))
+
+
+# What is asked
+
+
+def test_a_named_series_needs_no_demonstration(loaded: LoadedJob) -> None:
+    """It is compared as it is, and nobody knows its verdict."""
+    for request in (SERIES, ArmsRequest(tree=Path("qemu"), range="a..b")):
+        assert with_demonstration(loaded, request) == (request, "")
+
+
+def test_without_a_series_the_job_s_own_is_shown(tmp_path: Path) -> None:
+    """It lies beside the job file, and its verdict is known."""
+    (tmp_path / "demo").mkdir()
+    request, verdict = with_demonstration(loaded_job(tmp_path, GOOD + DEMONSTRATION), ArmsRequest())
+    assert (request.series, verdict) == (tmp_path / "demo", "REGRESSED")
+
+
+def test_a_demonstration_that_is_not_there(tmp_path: Path) -> None:
+    """The job names a file that it lacks."""
+    with pytest.raises(InputError, match="'demo' does not exist"):
+        with_demonstration(loaded_job(tmp_path, GOOD + DEMONSTRATION), ArmsRequest())
+
+
+@pytest.mark.parametrize(("text", "tree"), [(GOOD, None), (GOOD + DEMONSTRATION, Path("qemu"))])
+def test_no_series_at_all(tmp_path: Path, text: str, tree: Path | None) -> None:
+    """Without a demonstration, and with a tree of the user's own, which nobody named to see a demonstration."""
+    with pytest.raises(InputError, match="no series is named") as caught:
+        with_demonstration(loaded_job(tmp_path, text), ArmsRequest(tree=tree))
+    assert "--series FILE" in caught.value.remedy
+
+
+def test_a_cell_is_found_by_its_name(loaded: LoadedJob) -> None:
+    """The first one where none is named."""
+    name = "candidate.iodepth=64.iothreads=2"
+    assert cell_from_id(loaded, name).id == name
+    assert cell_from_id(loaded, None).id == "baseline.iodepth=1.iothreads=1"
+
+
+def test_a_cell_that_is_not_there(loaded: LoadedJob) -> None:
+    """The remedy lists those that are."""
+    with pytest.raises(InputError, match=r"job\.toml has no cell 'candidate'") as caught:
+        cell_from_id(loaded, "candidate")
+    assert "candidate.iodepth=64.iothreads=2" in caught.value.remedy
+
+
+# Cells
+
+
+def test_every_combination_in_both_arms_is_a_cell(loaded: LoadedJob) -> None:
+    """Two by two levels in two arms, and nothing to warn about."""
+    cells, warnings = checked_cells(loaded, loaded.job.profile["quick"])
+    assert len(cells) == len({cell.id for cell in cells}) == 8
+    assert warnings == ()
+
+
+def refusal(loaded: LoadedJob) -> InputError:
+    """Return why a job's cells are refused."""
+    with pytest.raises(InputError) as caught:
+        checked_cells(loaded, loaded.job.profile["quick"])
+    return caught.value
+
+
+def test_two_cells_of_one_name_are_refused(tmp_path: Path) -> None:
+    """The number and the text are one name, and would share a folder."""
+    error = refusal(with_factors(tmp_path, 'iodepth = [1, "1"]\n'))
+    assert error.message.endswith("two cells are called 'baseline.iodepth=1'")
+    assert "job.toml" in error.message
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path) -> None:
+    """It would be found at the first run otherwise, after the builds."""
+    mapping = ",".join(f"iothread{number}:{number}" for number in range(16))
+    error = refusal(with_factors(tmp_path, f'iothreads = [16]\nmapping = ["{mapping}"]\n'))
+    assert "the name of a cell names a folder, and has 2" in error.message
+    assert "below 200" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("factors", "words"),
+    [
+        (
+            'iothreads = [2]\nmapping = ["iothread9"]\n',
+            "iothreads=2.mapping=iothread9: QEMU refuses the mapping of scsi0",
+        ),
+        ('mapping = ["what?:"]\n', "mapping=what?:: "),
+        ('bs = ["4k", "é"]\n', "bs=é: "),
+    ],
+)
+def test_a_level_that_makes_no_machine_names_job_and_point(tmp_path: Path, factors: str, words: str) -> None:
+    """The user has to find it in the file."""
+    error = refusal(with_factors(tmp_path, factors))
+    assert error.message.startswith(f"{tmp_path / 'job.toml'}: {words}"), error.message
+
+
+def test_what_there_is_to_warn_about_is_said_once_for_both_arms(tmp_path: Path) -> None:
+    """Six IOThreads for four queues: two idle in each arm."""
+    loaded = with_factors(tmp_path, "iothreads = [1, 6]\n")
+    _, warnings = checked_cells(loaded, loaded.job.profile["quick"])
+    assert warnings and len(set(warnings)) == len(warnings)
+    assert all(warning.startswith("iothreads=6: scsi0: ") for warning in warnings)
+
+
+# The host
+
+
+def test_one_experiment_at_a_time(lab: Lab) -> None:
+    """The second is refused while the first one runs, and goes ahead when it has ended, however it ended."""
+
+    def fail() -> None:
+        with _exclusive_host():
+            with pytest.raises(HostError, match="another experiment is under way"), _exclusive_host():
+                raise AssertionError("two at once")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with _exclusive_host():
+        pass
+
+
+def test_a_busy_host_builds_nothing(lab: Lab) -> None:
+    """The builds alone would disturb the experiment that is under way."""
+    with _exclusive_host(), pytest.raises(HostError, match="another experiment"):
+        lab.conduct()
+    assert lab.steps == ["packages"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "choice", "taken"),
+    [(None, TCG_ONLY, "tcg"), (None, WITH_KVM, "kvm"), ("tcg", WITH_KVM, "tcg"), ("kvm", WITH_KVM, "kvm")],
+)
+def test_the_accelerator_is_the_best_or_the_one_insisted_on(
+    wanted: str | None, choice: AcceleratorChoice, taken: str
+) -> None:
+    """What works can be insisted on."""
+    assert _accelerator(wanted, choice) == taken
+
+
+def test_an_accelerator_that_boots_nothing_cannot_be_insisted_on() -> None:
+    """A host error with the reason, not a fall back to another tier."""
+    with pytest.raises(HostError, match=r"accelerator kvm was asked for, but .*: /dev/kvm does not exist") as caught:
+        _accelerator("kvm", TCG_ONLY)
+    assert "lab doctor" in caught.value.remedy
+
+
+# The whole
+
+
+def test_an_experiment_from_request_to_records(lab: Lab) -> None:
+    """Builds, image, accelerator, schedule and runs in this order; all that was chosen is on disk."""
+    done = lab.conduct(seed=5, command="lab run job.toml")
+    assert lab.steps[:4] == ["packages", "builds", "image", "accelerator"]
+    assert [record.scheduled.id for record in done.records] == lab.steps[4:]
+    assert len(done.records) == 4 and done.known_verdict == ""
+    assert done.folder.parent == lab.folder / "results"
+    assert done.folder.name.startswith("job-quick-")
+    assert {path.name for path in done.folder.iterdir()} == {EXPERIMENT, HOST, BUILDS, SCHEDULE, RUNS, "runs"}
+    host = json.loads((done.folder / HOST).read_text())
+    assert host == {
+        "fingerprint": "f00d",
+        "accelerator": "tcg",
+        "accelerator_reason": "/dev/kvm does not exist",
+        "guest_image": IMAGE.key,
+        "guest_kernel": "6.1.0-99-amd64",
+        "guest_programs": {"fio": "fio-3.33"},
+    }
+    assert 'command = "lab run job.toml"' in (done.folder / EXPERIMENT).read_text()
+    assert json.loads((done.folder / BUILDS).read_text())["candidate"]["binary_sha256"] == CANDIDATE.binary_sha256
+    assert f"results go to {done.folder}" in lab.progress.lines
+
+
+def test_the_same_seed_gives_the_same_schedule(lab: Lab) -> None:
+    """Another folder, the same order and the same seeds of the runs."""
+    one, other = (lab.conduct(seed=5, results=lab.folder / name).folder for name in ("a", "b"))
+    assert (one / SCHEDULE).read_text() == (other / SCHEDULE).read_text()
+
+
+def test_a_demonstration_says_what_it_must_get(lab: Lab) -> None:
+    """The builds get the job's series, and the verdict is known to whoever reads the result."""
+    (lab.folder / "demo").mkdir()
+    lab.text(ONE_CELL + DEMONSTRATION)
+    done = lab.conduct(arms=ArmsRequest())
+    assert done.known_verdict == "REGRESSED"
+    assert lab.requests == [ArmsRequest(series=lab.folder / "demo")]
+
+
+def test_a_warning_is_said_before_the_builds(lab: Lab) -> None:
+    """Whoever did not mean it can stop in time."""
+    lab.text(ONE_CELL.replace("iothreads = [1]", "iothreads = [6]"))
+    lab.conduct()
+    assert any(line.startswith("warning: iothreads=6") for line in lab.said_before_builds)
+
+
+@pytest.mark.parametrize(
+    ("change", "request_", "message"),
+    [
+        (("title", "titel"), {}, "there is no such key"),
+        (("[judge]", "[judge]"), {"profile": "quikc"}, "there is no profile"),
+        (("iothreads = [1]", 'mapping = ["iothread9"]'), {}, "QEMU refuses the mapping"),
+        (("[machine]", 'image = "of-nobody"\n[machine]'), {}, "of-nobody"),
+        (("[judge]", "[judge]"), {"arms": ArmsRequest()}, "no series is named"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_found_before_the_builds(
+    lab: Lab, change: tuple[str, str], request_: dict[str, Any], message: str
+) -> None:
+    """Nothing was done, and nothing needs to be taken back."""
+    lab.text(ONE_CELL)
+    (lab.folder / "job.toml").write_text(ONE_CELL.replace(*change))
+    with pytest.raises(InputError, match=message):
+        lab.conduct(**request_)
+    assert lab.steps == []
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_builds(lab: Lab) -> None:
+    """A quarter of an hour of building would be for nothing."""
+    with pytest.raises(HostError, match="cannot be a results folder"):
+        lab.conduct(results=Path("/dev/null"))
+    assert lab.steps == ["packages"]
+
+
+def test_an_accelerator_that_does_not_work_here_begins_nothing(lab: Lab) -> None:
+    """No folder is left that somebody would take for an experiment."""
+    with pytest.raises(HostError, match="accelerator kvm"):
+        lab.conduct(accelerator="kvm")
+    assert not (lab.folder / "results").exists()
+
+
+# Going on
+
+
+def test_an_interrupted_experiment_is_found_and_finished(lab: Lab) -> None:
+    """The same call again does the rest, although it would have drawn another seed and another name."""
+    folder = lab.conduct_until(1)
+    lab.steps.clear()
+    done = lab.conduct()
+    assert done.folder == folder
+    assert len(done.records) == 4
+    assert lab.steps[:4] == ["packages", "builds", "image", "accelerator"] and len(lab.steps) == 4 + 3
+    assert f"going on with {folder}" in lab.progress.lines
+
+
+def test_a_finished_experiment_is_left_alone(lab: Lab) -> None:
+    """The same call after the end begins another one."""
+    first = lab.conduct(results=lab.folder / "results" / "first")
+    assert lab.conduct().folder != first.folder
+
+
+def test_the_newest_unfinished_one_is_gone_on_with(lab: Lab) -> None:
+    """By name, which ends in the time; one that is finished is no reason to leave the other unfinished."""
+    results = lab.folder / "results"
+    lab.conduct_until(1, results=results / "job-quick-1")
+    lab.conduct_until(2, results=results / "job-quick-2")
+    lab.conduct(results=results / "job-quick-3")
+    assert lab.conduct().folder == results / "job-quick-2"
+
+
+def damage_nothing(folder: Path) -> None:
+    """Leave a folder as it is."""
+
+
+def cut_runs(folder: Path) -> None:
+    """Lose the end of the last record, as in a power failure."""
+    with (folder / RUNS).open("ab") as sink:
+        sink.write(b'{"format": 1, "run": "b0')
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("damage", [damage_nothing, cut_runs])
+def test_after_a_power_failure_every_record_can_still_be_read(
+    lab: Lab, named: bool, damage: Callable[[Path], None]
+) -> None:
+    """The cut line is taken away before the next one is appended, whoever named the folder."""
+    folder = lab.conduct_until(1, results=lab.folder / "results" / "r")
+    damage(folder)
+    done = lab.conduct(results=folder if named else None)
+    assert done.folder == folder and len(done.records) == 4
+    assert len([json.loads(line) for line in (folder / RUNS).read_text().splitlines()]) == 4
+
+
+def change_job(lab: Lab) -> dict[str, Any]:
+    """Ask another question."""
+    lab.text(ONE_CELL.replace("iothreads = [1]", "iothreads = [2]"))
+    return {}
+
+
+def change_seed(lab: Lab) -> dict[str, Any]:
+    """Ask for another order."""
+    return {"seed": 6}
+
+
+def change_host(lab: Lab) -> dict[str, Any]:
+    """Go on on another host."""
+    lab.host = {"fingerprint": "cafe"}
+    return {}
+
+
+def change_accelerator(lab: Lab) -> dict[str, Any]:
+    """KVM works now."""
+    lab.choice = WITH_KVM
+    return {}
+
+
+def change_image(lab: Lab) -> dict[str, Any]:
+    """The distribution has a newer kernel."""
+    lab.image = replace(IMAGE, key="99")
+    return {}
+
+
+def change_candidate(lab: Lab) -> dict[str, Any]:
+    """The series was edited."""
+    lab.arms = arms(candidate=replace(CANDIDATE, binary_sha256="d" * 64))
+    return {}
+
+
+def change_firmware(lab: Lab) -> dict[str, Any]:
+    """The distribution has newer firmware."""
+    lab.arms = arms(baseline=replace(BASELINE, firmware_sha256={"kvmvapic.bin": "e" * 64}))
+    return {}
+
+
+CHANGES: list[tuple[Callable[[Lab], dict[str, Any]], tuple[str, ...]]] = [
+    (change_job, ("the question (experiment.toml)",)),
+    (change_seed, ("the seed, which was 5",)),
+    (change_host, ("fingerprint of the host",)),
+    (change_accelerator, ("accelerator of the host",)),
+    (change_image, ("guest_image of the host",)),
+    (change_candidate, ("the candidate binary",)),
+    (change_firmware, ("the baseline firmware",)),
+]
+
+
+@pytest.mark.parametrize(("change", "names"), CHANGES)
+def test_another_experiment_in_the_folder_is_refused(
+    lab: Lab, change: Callable[[Lab], dict[str, Any]], names: tuple[str, ...]
+) -> None:
+    """Runs that differ in anything else than was asked about are never pooled; the message says in what."""
+    folder = lab.conduct_until(1, seed=5, results=lab.folder / "results" / "r")
+    before = (folder / RUNS).read_text()
+    with pytest.raises(InputError, match="holds another experiment") as caught:
+        lab.conduct(**({"results": folder} | change(lab)))
+    assert all(name in caught.value.message for name in names), caught.value.message
+    assert (folder / RUNS).read_text() == before
+
+
+@pytest.mark.parametrize("change", [change for change, _ in CHANGES if change is not change_seed])
+def test_another_experiment_is_not_gone_on_with(lab: Lab, change: Callable[[Lab], dict[str, Any]]) -> None:
+    """Where nobody names a folder, a new one is begun."""
+    folder = lab.conduct_until(1, results=lab.folder / "results" / "r")
+    assert lab.conduct(**change(lab)).folder != folder
+
+
+def test_the_same_seed_may_be_named_again(lab: Lab) -> None:
+    """It was part of the call that was interrupted."""
+    folder = lab.conduct_until(1, seed=5)
+    assert lab.conduct(seed=5).folder == folder
+
+
+DAMAGE: list[tuple[str, str]] = [
+    (EXPERIMENT, "= 1"),
+    (EXPERIMENT, "experiment = 3"),
+    (EXPERIMENT, ""),
+    (HOST, "{"),
+    (HOST, "[]"),
+    (BUILDS, "no json"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), [*DAMAGE, (RUNS, "[]\n")])
+def test_a_damaged_folder_that_was_named_is_refused(lab: Lab, name: str, text: str) -> None:
+    """The message names it; nothing in it is mended or overwritten."""
+    folder = lab.conduct_until(1, results=lab.folder / "results" / "r")
+    (folder / name).write_text(text)
+    with pytest.raises(InputError):
+        lab.conduct(results=folder)
+    assert (folder / name).read_text() == text
+
+
+@pytest.mark.parametrize(("name", "text"), [*DAMAGE, (BUILDS, "{}"), (RUNS, "[]\n"), (SCHEDULE, "{}\n")])
+def test_a_damaged_folder_that_was_not_named_is_passed_over(lab: Lab, name: str, text: str) -> None:
+    """It is somebody's to look at; the older one behind it is gone on with."""
+    results = lab.folder / "results"
+    lab.conduct_until(1, results=results / "job-quick-1")
+    lab.conduct_until(2, results=results / "job-quick-2")
+    (results / "job-quick-2" / name).write_text(text)
+    (results / "job-quick-3").mkdir()
+    (results / "notes.txt").write_text("a file among the folders")
+    assert lab.conduct().folder == results / "job-quick-1"
+
+
+def test_builds_without_an_arm_are_other_builds(lab: Lab) -> None:
+    """An object that lacks what is compared differs in it."""
+    folder = lab.conduct_until(1, results=lab.folder / "results" / "r")
+    (folder / BUILDS).write_text('{"baseline": 3}')
+    with pytest.raises(InputError, match="the baseline binary, the baseline firmware, the candidate binary"):
+        lab.conduct(results=folder)
