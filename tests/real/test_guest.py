@@ -6,11 +6,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab.image.guest_image import GuestImage
 
 from lab.build.build import Build
 from lab.errors import BootError, DeadlineError, GuestError, MonitorError
 from lab.host.accelerator_choice import AcceleratorChoice
+from lab.image.guest_image import GuestImage
 from lab.machine.command_line import GuestBoot, blockdev_from_backend, devices_from_controller, object_from_iothread
 from lab.machine.cost import metrics_from_cost, readings_during, steady_cost
 from lab.machine.guest import Guest, booted, disk_device, fallback_warning, mapping_difference
