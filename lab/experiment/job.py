@@ -52,7 +52,7 @@ class MachineTable(_Table):
     iothreads: int = Field(default=1, ge=0, le=64)
     mapping: str = "round-robin"
     poll_max_ns: int | None = Field(default=None, ge=0, le=10**9)
-    cpu_model: str = Field(default="max", pattern=r"^[A-Za-z0-9_.,+=-]+$")
+    cpu_model: str = Field(default="auto", pattern=r"^[A-Za-z0-9_.,+=-]+$")
     kernel_arguments: str = Field(default="", pattern=r"^[\x20-\x7e]*$")
     backend: BackendTable = BackendTable()
 

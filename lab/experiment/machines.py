@@ -14,7 +14,7 @@ from lab.experiment.job import (
 )
 from lab.machine.mapping import Device, IOThreadMapping
 from lab.machine.mapping_rules import MappedDevice, check
-from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
+from lab.machine.spec import TCG_CPU_MODEL, Controller, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
 from lab.record import Cell, Level
 from lab.workload.fio_job import FioJob
 
@@ -51,7 +51,7 @@ def machine_from_cell(job: Job, cell: Cell, accelerator: str) -> MachineSpec:
         memory_mib=table.memory_mib,
         iothreads=tuple(IOThread(name, poll_max_ns=table.poll_max_ns) for name in ids),
         controllers=(controller,),
-        cpu_model="host" if accelerator == "kvm" and table.cpu_model == "max" else table.cpu_model,
+        cpu_model=_cpu_model(table.cpu_model, accelerator),
         kernel_arguments=table.kernel_arguments,
     )
 
@@ -88,6 +88,13 @@ def fio_from_cell(loaded: LoadedJob, profile: ProfileTable, cell: Cell, seed: in
         "time_based": 1,
     }
     return loaded.fio.with_options(**times, **levels, randseed=seed)
+
+
+def _cpu_model(name: str, accelerator: str) -> str:
+    """Return what ``-cpu`` gets: ``auto`` is the host's own CPU with KVM, and what boots fastest without."""
+    if name != "auto":
+        return name
+    return "host" if accelerator == "kvm" else TCG_CPU_MODEL
 
 
 def _machine_table(job: Job, levels: dict[str, Level]) -> MachineTable:

@@ -33,6 +33,7 @@ from lab.host.accelerator_choice import (
 )
 from lab.host.facts import HostFacts, fingerprint, host_facts
 from lab.machine.process import QemuProcess
+from lab.machine.spec import TCG_CPU_MODEL
 from lab.progress import Progress
 from lab.settings import cache_dir
 
@@ -115,7 +116,7 @@ def argv_from_subject(tier: Tier, subject: Subject, console: Path) -> tuple[str,
     Two vCPUs: with one, KVM that loses wake-ups between vCPUs would pass. ``panic=-1`` with ``-no-reboot`` makes a
     kernel that panics end QEMU at once instead of at the deadline.
     """
-    cpu = "host" if tier is Tier.KVM else "max"
+    cpu = "host" if tier is Tier.KVM else TCG_CPU_MODEL
     words = [str(subject.qemu), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     for place in subject.firmware:
         words += ["-L", str(place)]

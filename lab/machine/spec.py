@@ -14,6 +14,11 @@ from lab.machine.mapping import Device, IOThreadMapping
 _GIB = 1 << 30
 _MAX_IOTHREADS = 64
 
+TCG_CPU_MODEL = "Nehalem,+rdrand"
+"""The model the lab's guest boots fastest with under TCG: 2.2 s against 2.75 s with ``max``, which has no constant TSC,
+so that Linux measures its delay loop on every vCPU; without ``rdrand`` the guest's host key waits for entropy. fio is as
+fast with either (docs/decisions/0003-guest-image.md)."""
+
 
 @dataclass(frozen=True)
 class NullBackend:
@@ -110,7 +115,7 @@ class MachineSpec:
     iothreads: tuple[IOThread, ...]
     controllers: tuple[Controller, ...]
     machine_type: str = "q35"
-    cpu_model: str = "max"
+    cpu_model: str = TCG_CPU_MODEL
     kernel_arguments: str = ""
 
 

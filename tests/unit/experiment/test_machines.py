@@ -8,6 +8,7 @@ from lab.errors import InputError
 from lab.experiment.job import LoadedJob, ProfileTable
 from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_warnings
 from lab.machine.mapping import Device
+from lab.machine.spec import TCG_CPU_MODEL
 from lab.record import Arm, Cell, Level, Point
 from tests.unit.experiment.test_job import FIO, GOOD, load
 
@@ -86,10 +87,11 @@ def test_virtio_blk_gets_an_id_of_its_own(loaded: LoadedJob) -> None:
     assert (spec.controllers[0].id, spec.controllers[0].model) == ("blk0", Device.VIRTIO_BLK)
 
 
-def test_kvm_gets_the_host_s_cpu(loaded: LoadedJob) -> None:
-    """'max' under TCG is every feature; under KVM it is 'host'."""
+def test_the_cpu_model_follows_the_accelerator_unless_it_is_named(loaded: LoadedJob) -> None:
+    """The host's own CPU with KVM, a quick one without, and whatever a job names."""
     assert machine_from_cell(loaded.job, cell(iothreads=1), "kvm").cpu_model == "host"
-    assert machine_from_cell(loaded.job, cell(iothreads=1), "tcg").cpu_model == "max"
+    assert machine_from_cell(loaded.job, cell(iothreads=1), "tcg").cpu_model == TCG_CPU_MODEL
+    assert machine_from_cell(loaded.job, cell(iothreads=1, cpu_model="max"), "kvm").cpu_model == "max"
 
 
 def test_a_backend_level_reaches_the_disk(loaded: LoadedJob) -> None:
