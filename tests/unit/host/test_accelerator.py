@@ -239,7 +239,7 @@ def test_the_argv_proves_the_tier_and_nothing_else(tmp_path: Path) -> None:
     assert f"-kernel {what.kernel} -initrd {what.initrd} -append console=ttyS0 panic=-1 quiet" in text
     assert "-no-reboot" in words and "-nodefaults" in words
     assert f"file,id=console0,path={tmp_path}/a,,b.log" in words
-    assert "-accel tcg -cpu max" in " ".join(argv_from_subject(Tier.TCG, what, tmp_path / "log"))
+    assert f"-accel tcg -cpu {TCG_CPU_MODEL} " in " ".join(argv_from_subject(Tier.TCG, what, tmp_path / "log"))
 
 
 def test_a_guest_that_says_its_first_line_works(tmp_path: Path) -> None:
