@@ -21,6 +21,7 @@ from lab.host.accelerator import (
 )
 from lab.host.accelerator_choice import AcceleratorChoice, Attempt, Subject, Tier, last_subject
 from lab.host.facts import HostFacts, fingerprint, host_facts
+from lab.machine.spec import TCG_CPU_MODEL
 from lab.testing import FakeClock, RecordingProgress
 from tests.unit.host.probes import KVM, NO_KVM, NO_TCG, QTEST, TCG, subject
 from tests.unit.host.trees import bare_metal
