@@ -15,9 +15,9 @@ _GIB = 1 << 30
 _MAX_IOTHREADS = 64
 
 TCG_CPU_MODEL = "Nehalem,+rdrand"
-"""The guest boots fastest with this model under TCG: in 2.2 s, against 2.75 s with ``max``, which has no constant TSC, so
-that Linux measures its delay loop on every vCPU. Without ``rdrand`` its host key waits for entropy; fio is as fast with
-either (docs/decisions/0003-guest-image.md)."""
+"""The guest boots fastest with this model under TCG: in 2.2 s, against 2.75 s with ``max``, which has no constant TSC,
+so that Linux measures its delay loop on every vCPU. Without ``rdrand`` its host key waits for entropy; fio is as fast
+with either (docs/decisions/0003-guest-image.md)."""
 
 
 @dataclass(frozen=True)
