@@ -77,7 +77,7 @@ class TerminalProgress:
     def stage(self, title: str, total: float | None = None) -> Iterator[Stage]:
         """Show a stage until the block ends, then leave one line with its duration."""
         start = self._clock()
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
             with RichProgress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),

@@ -114,7 +114,7 @@ def test_a_folder_of_another_question_is_refused(tmp_path: Path, job: Path, arms
     words = ("run", str(job), "--series", str(DEMONSTRATION), "--results", str(results), "--quiet")
     first = lab(*words)
     Deadline(180).wait_for("the schedule", lambda: (results / "schedule.jsonl").is_file() or None)
-    first.send_signal(signal.SIGINT)
+    first.send_signal(signal.SIGTERM)  # not SIGINT, which whoever runs the tests in the background ignores
     first.communicate(timeout=60)
     assert first.returncode == 130
     job.write_text(job.read_text().replace("runtime_s = 2", "runtime_s = 3"))

@@ -16,9 +16,17 @@ def _plain(clock: FakeClock) -> tuple[TerminalProgress, io.StringIO]:
     return TerminalProgress(Console(file=text, markup=False, highlight=False, width=200), clock=clock.now), text
 
 
-def _terminal(clock: FakeClock) -> tuple[TerminalProgress, io.StringIO]:
+def _terminal(clock: FakeClock, term: str = "xterm") -> tuple[TerminalProgress, io.StringIO]:
     text = io.StringIO()
-    console = Console(file=text, markup=False, highlight=False, width=200, force_terminal=True, color_system=None)
+    console = Console(
+        file=text,
+        markup=False,
+        highlight=False,
+        width=200,
+        force_terminal=True,
+        color_system=None,
+        _environ={"TERM": term},  # whatever the tests' own terminal is
+    )
     return TerminalProgress(console, clock=clock.now), text
 
 
@@ -96,6 +104,17 @@ def test_terminal_shows_bar_note_and_estimate() -> None:
         stage.update(1, note="ninja")
     assert "ninja" in text.getvalue() and "30 s left" in text.getvalue()
     assert text.getvalue().endswith("build: done in 10 s\n")
+
+
+def test_a_dumb_terminal_gets_plain_lines() -> None:
+    """A terminal that cannot move its cursor shows progress line by line, as a file does."""
+    clock = FakeClock()
+    progress, text = _terminal(clock, term="dumb")
+    with progress.stage("build", total=4) as stage:
+        clock.advance(10)
+        stage.update(1, note="ninja")
+    assert text.getvalue().splitlines()[0] == "build ..."
+    assert "ninja, 30 s left" in text.getvalue()
 
 
 @pytest.mark.parametrize("make", [_plain, _terminal])

@@ -35,7 +35,7 @@ def test_an_exception_ends_the_process_too(tmp_path: Path) -> None:
 def test_asking_comes_first(tmp_path: Path) -> None:
     """A process that ends when it is asked sees no signal of ours."""
     process = QemuProcess(SLEEP, log=tmp_path / "log")
-    assert process.stop(lambda: os.kill(process.pid, signal.SIGINT)) == -signal.SIGINT
+    assert process.stop(lambda: os.kill(process.pid, signal.SIGUSR1)) == -signal.SIGUSR1
 
 
 def test_a_process_that_cannot_be_asked_is_terminated(tmp_path: Path) -> None:
