@@ -10,13 +10,22 @@ from typing import Any, TypeVar
 import click
 
 from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.types import PATH, TEXT
 from lab.command import text_from_argv
 from lab.errors import ExitCode
 from lab.experiment.arms import ArmsRequest, arms_from_request
-from lab.experiment.conduct import BOOT_AND_STOP_S, Conducted, Request, cell_from_id, conduct, with_demonstration
+from lab.experiment.conduct import (
+    BOOT_AND_STOP_S,
+    Conducted,
+    Request,
+    cell_from_id,
+    checked_cells,
+    conduct,
+    with_demonstration,
+)
 from lab.experiment.job import load_job
 from lab.experiment.machines import machine_from_cell
-from lab.experiment.schedule import cells_from_points, draw_schedule, points_from_factors
+from lab.experiment.schedule import draw_schedule
 from lab.host.accelerator import probe_accelerator
 from lab.host.packages import install_packages, missing_packages
 from lab.image.build import build_image
@@ -37,10 +46,12 @@ def _arms_options(command: F) -> F:
     """Add the options that name what is built."""
     for option in (
         click.option("--revision", type=int, help="Revision of the series, if the mailbox holds several. [newest]"),
-        click.option("--series", type=click.Path(path_type=Path), help="Series: mbox, maildir, folder or mail."),
-        click.option("--range", help="Commits of the tree instead of a series: BASE..TOPIC."),
-        click.option("--base", help="Commit of the tree that the series applies to. [what it names, or HEAD]"),
-        click.option("--tree", type=click.Path(path_type=Path), help="QEMU git tree. [the distribution's source]"),
+        click.option("--series", type=PATH, help="Series: mbox, maildir, folder or mail."),
+        click.option("--range", type=TEXT, help="Commits of the tree instead of a series: BASE..TOPIC."),
+        click.option(
+            "--base", type=TEXT, help="Commit of the tree that the series applies to. [what it names, or HEAD]"
+        ),
+        click.option("--tree", type=PATH, help="QEMU git tree. [the distribution's source]"),
     ):
         command = option(command)
     return command
@@ -53,15 +64,15 @@ def _run_options(command: F) -> F:
         click.option("--quiet", is_flag=True, help="No progress on stderr."),
         click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of the schedule. [drawn]"),
         click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]"),
-        click.option("--profile", help="Profile of the job file. [the job's default]"),
-        click.option("--results", type=click.Path(path_type=Path), help="Results folder. [results/JOB-PROFILE-TIME]"),
+        click.option("--profile", type=TEXT, help="Profile of the job file. [the job's default]"),
+        click.option("--results", type=PATH, help="Results folder. [results/JOB-PROFILE-TIME]"),
     ):
         command = option(command)
     return _arms_options(command)
 
 
 @click.command("run")
-@click.argument("job", type=click.Path(path_type=Path))
+@click.argument("job", type=PATH)
 @_run_options
 def run_command(job: Path, **options: Any) -> int:
     """Run or resume an experiment, write its report and give the verdict.
@@ -75,7 +86,7 @@ def run_command(job: Path, **options: Any) -> int:
 
 
 @click.command("bench")
-@click.option("--job", type=click.Path(path_type=Path), help=f"Job file. [{DEFAULT_JOB}]")
+@click.option("--job", type=PATH, help=f"Job file. [{DEFAULT_JOB}]")
 @_run_options
 def bench_command(job: Path | None, quiet: bool, **options: Any) -> int:
     """Install what the host lacks, then run an experiment: what ``nox -s bench`` calls.
@@ -122,8 +133,8 @@ def _exit_code(done: Conducted, verdict: str, code: ExitCode) -> tuple[ExitCode,
 
 
 @click.command("plan")
-@click.argument("job", type=click.Path(path_type=Path))
-@click.option("--profile", help="Profile of the job file. [the job's default]")
+@click.argument("job", type=PATH)
+@click.option("--profile", type=TEXT, help="Profile of the job file. [the job's default]")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the schedule.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> None:
@@ -134,7 +145,10 @@ def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> No
     """
     loaded = load_job(job)
     name, table = loaded.profile(profile)
-    cells = cells_from_points(points_from_factors(loaded.job.factors))
+    cells, warnings = checked_cells(loaded, table)
+    loaded.recipe()
+    if loaded.job.demonstration is not None:
+        loaded.sibling(loaded.job.demonstration.series)
     schedule = draw_schedule(cells, blocks=table.blocks, seed=seed)
     seconds = len(schedule) * (table.runtime_s + table.ramp_time_s + BOOT_AND_STOP_S)
     if as_json:
@@ -149,12 +163,13 @@ def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> No
     ]
     lines += [f"expected: {text_from_seconds(seconds)} after the builds", "", "block 1 in its order:"]
     lines += [f"  {run.position}. {run.cell.id}" for run in schedule if run.block == 1]
+    lines += ["", *(f"warning: {warning}" for warning in warnings)] if warnings else []
     print_text("\n".join(lines))
 
 
 @click.command("command-line")
-@click.argument("job", type=click.Path(path_type=Path))
-@click.option("--cell", "cell_id", help="Cell, as 'lab plan' names it. [the first]")
+@click.argument("job", type=PATH)
+@click.option("--cell", "cell_id", type=TEXT, help="Cell, as 'lab plan' names it. [the first]")
 @click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")

@@ -8,13 +8,14 @@ import click
 
 from lab.build.source import source_from_path
 from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.types import PATH, TEXT
 from lab.errors import ExitCode, InputError
 from lab.series.apply import Application, apply_series, json_from_application
 from lab.series.read import read_series, series_from_range
 from lab.series.series import Series, json_from_series
 
-FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
-TREE = click.option("--tree", type=click.Path(path_type=Path), help="Clone of QEMU, unpacked source, or tarball.")
+FILE = click.argument("file", type=PATH, required=False)
+TREE = click.option("--tree", type=PATH, help="Clone of QEMU, unpacked source, or tarball.")
 RANGE = click.option("--range", "range_", metavar="BASE..TOPIC", help="Commits of --tree instead of a file.")
 REVISION = click.option("--revision", type=click.IntRange(min=1), help="vN of the series; the newest by default.")
 PARTIAL = click.option("--partial", is_flag=True, help="Go on although patches of the series are missing.")
@@ -57,8 +58,8 @@ def show(
 
 @series.command()
 @FILE
-@click.option("--tree", type=click.Path(path_type=Path), required=True, help="Clone of QEMU, source, or tarball.")
-@click.option("--base", help="Commit to apply to; what the series names as base-commit, or HEAD.")
+@click.option("--tree", type=PATH, required=True, help="Clone of QEMU, source, or tarball.")
+@click.option("--base", type=TEXT, help="Commit to apply to; what the series names as base-commit, or HEAD.")
 @RANGE
 @REVISION
 @PARTIAL

@@ -7,6 +7,7 @@ and nothing in it reaches a shell.
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 import re
 import tomllib
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lab.errors import InputError
+from lab.files import MIB, read_text_input
 from lab.image.recipe import Recipe, load_recipe
 from lab.machine.mapping import Device
 from lab.record import Level
@@ -120,6 +122,11 @@ class Job(_Table):
     def _levels(cls, value: Any) -> dict[str, tuple[Level, ...]]:
         if not isinstance(value, dict):
             raise ValueError("factors is a table of name = [level, ...]")  # noqa: TRY004 - pydantic wants ValueError
+        names = [canonical_name(name) for name in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two factors are two names of one option of fio")
+        if math.prod(len(levels) for levels in value.values() if isinstance(levels, list)) > _MOST_POINTS:
+            raise ValueError(f"the factors make more than {_MOST_POINTS} points")
         return {name: _checked_levels(name, levels) for name, levels in value.items()}
 
     @model_validator(mode="after")
@@ -131,6 +138,8 @@ class Job(_Table):
 
 
 MACHINE_FACTORS = frozenset(MachineTable.model_fields) - {"backend", "device"}
+_MOST_MISTAKES = 10
+_MOST_POINTS = 1000
 BACKEND_FACTORS = frozenset({"latency_ns", "read_zeroes"})
 _NOT_VARIED = {
     "runtime": "the profile says how long is measured",
@@ -189,11 +198,7 @@ def load_job(path: Path) -> LoadedJob:
 
     :raise InputError: it cannot be read, is not TOML, or something in it is wrong; the message has file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        why = err.strerror if isinstance(err, OSError) else "it is not UTF-8"
-        raise InputError(f"job file {path} cannot be read: {why}", remedy="see jobs/ for examples") from err
+    text = read_text_input(path, limit_bytes=MIB)
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as err:  # TOMLDecodeError is a ValueError, and so is a number of 5000 digits
@@ -201,7 +206,8 @@ def load_job(path: Path) -> LoadedJob:
     try:
         job = Job.model_validate(tree)
     except ValidationError as err:
-        raise InputError("\n".join(_sentences(path, text, err)), remedy="docs/jobs.md names every key") from err
+        told = "\n".join(itertools.islice(_sentences(path, text, err), _MOST_MISTAKES))
+        raise InputError(told, remedy="docs/jobs.md names every key") from err
     return LoadedJob(path, text, job, read_fio_job(_inside(path, job.fio)))
 
 
@@ -222,7 +228,7 @@ def _inside(job_file: Path, relative: str) -> Path:
 def _checked_levels(name: str, levels: Any) -> tuple[Level, ...]:
     if not isinstance(levels, list) or not levels:
         raise ValueError(f"factor '{name}' needs a list of levels, for example {name} = [1, 2, 4]")
-    if len({repr(level) for level in levels}) != len(levels):
+    if any(level in levels[:place] for place, level in enumerate(levels)):  # 1 and true are one level to Python
         raise ValueError(f"factor '{name}' names a level twice")
     if name in MACHINE_FACTORS or name in BACKEND_FACTORS:
         table: type[_Table] = MachineTable if name in MACHINE_FACTORS else BackendTable

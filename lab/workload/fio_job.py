@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import InputError
+from lab.files import MIB, read_text_input
 from lab.workload.fio_options import (
     REFUSED,
     canonical_name,
@@ -192,12 +193,7 @@ def read_fio_job(path: Path) -> FioJob:
 
     :raise InputError: it cannot be read, is not a job file, or is refused.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        why = err.strerror if isinstance(err, OSError) else "it is not UTF-8"
-        raise InputError(f"fio job {path} cannot be read: {why}", remedy="see jobs/fio/ for examples") from err
-    return fio_job_from_text(text, source=str(path))
+    return fio_job_from_text(read_text_input(path, limit_bytes=MIB), source=str(path))
 
 
 def fio_job_from_text(text: str, *, source: str) -> FioJob:

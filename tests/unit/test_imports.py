@@ -18,7 +18,7 @@ import pytest
 
 from tests.unit.project import PROJECT, modules
 
-BASICS = "errors units deadline command record settings progress"
+BASICS = "errors units deadline command files record settings progress"
 
 # Part: what it may import, beside itself. The longest name that fits a module counts.
 MAY_IMPORT = {
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "units": "errors",
     "deadline": "errors",
     "command": "errors",
+    "files": "errors",
     "record": "errors",
     "settings": "errors",
     "progress": "units",
@@ -42,8 +43,8 @@ MAY_IMPORT = {
     "scenario": f"{BASICS} build host image machine virtio workload",
     "experiment": f"{BASICS} build host image machine scenario series virtio workload",
     # the right half only reads results/
-    "analysis": "errors progress record settings units",
-    "report": "errors progress record settings units analysis",
+    "analysis": "errors files progress record settings units",
+    "report": "errors files progress record settings units analysis",
     # for people and for tests
     "testing": f"{BASICS} host image machine virtio workload",
     "cli": f"{BASICS} host series build image machine virtio workload scenario experiment analysis report",
