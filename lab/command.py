@@ -6,12 +6,13 @@ Long-lived processes (QEMU) are in lab/machine/process.py; everything that ends 
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ from typing import IO
 from lab.errors import CommandError, DeadlineError
 
 _TAIL_LINES = 10
+_GRACE_S = 3.0
+"""What a command that is told to end may take to end what it started: ninja waits for its compilers."""
+_GONE_S = 10.0
+"""What the kernel may take to end a process that was killed; one that waits for a dead disk may never end."""
+_CHUNK_BYTES = 1 << 16
+_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def run(
         except subprocess.TimeoutExpired:
             raise DeadlineError(f"'{text_from_argv(words)}' was still running after {timeout_s:g} s") from None
         finally:
-            _kill_session(process)
+            _end_session(process)
     result = CommandResult(words, process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
     if check and result.returncode != 0:
         raise CommandError(f"'{text_from_argv(words)}' failed with exit status {result.returncode}:\n{result.tail()}")
@@ -106,32 +113,24 @@ def run_logged(
     :raise DeadlineError: it was still running after ``timeout_s``.
     """
     words = tuple(str(word) for word in argv)
-    timed_out = False
-
-    def on_alarm() -> None:
-        nonlocal timed_out
-        timed_out = True
-        _kill_session(process)
-
+    end = time.monotonic() + timeout_s
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("ab", buffering=0) as sink,
         _started(words, cwd, _environment(env, inherit_env), subprocess.STDOUT) as process,
     ):
         sink.write(f"$ {text_from_argv(words)}\n".encode())
-        timer = _timer(timeout_s, on_alarm)
         try:
             assert process.stdin is not None and process.stdout is not None
             process.stdin.close()
-            for line in process.stdout:
+            for line in _lines(process.stdout.fileno(), end):
                 sink.write(line)
                 on_line(line.decode(errors="replace").rstrip("\n"))
-            process.wait()
+            process.wait(max(0.0, end - time.monotonic()))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise DeadlineError(f"'{words[0]}' was still running after {timeout_s:g} s", evidence=log) from None
         finally:
-            timer.cancel()
-            _kill_session(process)
-    if timed_out and process.returncode != 0:  # ended well just then: late is not never
-        raise DeadlineError(f"'{words[0]}' was still running after {timeout_s:g} s", evidence=log)
+            _end_session(process)
     if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES * 2 :])
         raise CommandError(
@@ -174,11 +173,29 @@ def fed(
             raise CommandError(f"'{text_from_argv(words)}' failed with exit status {status}:\n{tail}")
 
 
-def _timer(seconds: float, action: Callable[[], None]) -> threading.Timer:
-    timer = threading.Timer(seconds, action)
-    timer.daemon = True
-    timer.start()
-    return timer
+def _lines(descriptor: int, end: float) -> Iterator[bytes]:
+    """Yield the lines that come through a pipe; a very long one comes in pieces.
+
+    Not by reading to the end of the file: who holds the other end may have left our session, and never close it.
+
+    :param end: when to give up, in seconds of :func:`time.monotonic`.
+    :raise TimeoutError: the pipe was still open then.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    rest = b""
+    while True:
+        left_s = end - time.monotonic()
+        if left_s <= 0 or not poll.poll(left_s * 1000):
+            raise TimeoutError
+        chunk = os.read(descriptor, _CHUNK_BYTES)
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+        if rest and (not chunk or len(rest) > _LINE_BYTES):
+            yield rest
+            rest = b""
+        if not chunk:
+            return
 
 
 def _environment(env: Mapping[str, str] | None, inherit: bool) -> dict[str, str]:
@@ -205,11 +222,62 @@ def _started(
         raise CommandError(f"'{text_from_argv(words)}' could not be started: {err}") from err
 
 
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    """Kill whatever the command left running; its process group id is its pid (start_new_session)."""
+def _end_session(process: subprocess.Popen[bytes]) -> None:
+    """End a command and all it started: asked first, so that it can tidy up, then killed.
+
+    ninja gives each compiler a process group of its own, so only ninja or the session reaches those.
+    """
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    except PermissionError:  # a child that changed its user; the command itself still goes
-        process.kill()
+        if process.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_S)
+    finally:  # a second Ctrl-C cuts the waiting short, not this
+        _kill_session(process)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill what runs in a command's session, whose id is its pid (start_new_session), and wait until it is gone."""
+    end = time.monotonic() + _GONE_S
+    not_ours: set[int] = set()  # children that changed their user
+    while members := _session_members(process.pid) - not_ours:
+        for pid in members:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            except PermissionError:
+                not_ours.add(pid)
+        for pid in members - not_ours:
+            _wait_for_end(pid, end)
+        if time.monotonic() > end:
+            return
+
+
+def _wait_for_end(pid: int, end: float) -> None:
+    """Wait for the end of a process that need not be our child."""
+    with suppress(OSError):  # ended already
+        handle = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            poll.poll(max(0.0, end - time.monotonic()) * 1000)
+        finally:
+            os.close(handle)
+
+
+def _session_members(session: int) -> set[int]:
+    """Return the processes of a session but those that have ended and nobody has asked about (zombies)."""
+    members = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):  # ended meanwhile
+                if os.getsid(int(folder.name)) == session and _state(folder) not in "ZX":
+                    members.add(int(folder.name))
+    return members
+
+
+def _state(process: Path) -> str:
+    """Return a process's state letter, the field after its name, which may hold anything (proc_pid_stat(5))."""
+    return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]

@@ -20,7 +20,12 @@ def cache_dir(*parts: str) -> Path:
     :raise HostError: it cannot be made.
     """
     root = os.environ.get("LAB_CACHE")
-    base = Path(root).expanduser().absolute() if root else Path(platformdirs.user_cache_dir("qemu-patch-lab"))
+    try:
+        base = Path(root).expanduser().absolute() if root else Path(platformdirs.user_cache_dir("qemu-patch-lab"))
+    except RuntimeError as err:  # pathlib's for a user without a home
+        raise HostError(
+            f"LAB_CACHE is '{root}', and nobody knows that home folder", remedy="set LAB_CACHE to an absolute path"
+        ) from err
     folder = base.joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,17 +7,19 @@ of the lab hold values; every other column is a factor. One line per boot. An em
 from __future__ import annotations
 
 import csv
-import math
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.analysis.question import DEFAULT_ALPHA, DEFAULT_EFFECT, Question
-from lab.analysis.results import Results
+from lab.analysis.results import LARGEST_BLOCK, LARGEST_VALUE, Results, check_names, is_measurable
 from lab.errors import InputError
+from lab.files import MIB, read_input
 from lab.record import Arm, Cell, Level, Outcome, Point, RunRecord, ScheduledRun
 from lab.units import METRICS, metric_from_name
 
+_LARGEST_FILE_BYTES = 1024 * MIB
 _REQUIRED = ("arm", "block")
 _CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _REMEDY = "one line per boot with the columns arm, block, optional host, factors, and metrics (see docs/method.md)"
@@ -42,11 +44,9 @@ def read_csv(path: Path, settings: CsvSettings) -> Results:
         file and line.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as source:
-            reader = csv.reader(source, strict=True)
-            return _results(path, ((reader.line_num, row) for row in reader), settings)
-    except OSError as err:
-        raise InputError(f"{path} cannot be read: {err.strerror}") from err
+        text = read_input(path, limit_bytes=_LARGEST_FILE_BYTES).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        return _results(path, ((reader.line_num, row) for row in reader), settings)
     except (UnicodeDecodeError, csv.Error) as err:
         raise InputError(f"{path} is not a CSV file: {err}", remedy=_REMEDY) from err
 
@@ -64,6 +64,7 @@ def _results(path: Path, rows: Iterator[tuple[int, list[str]]], settings: CsvSet
         if key in records:
             raise InputError(f"{where}: {key[0].id} is in block {key[1]} already", remedy="one line per cell and block")
         records[key] = record
+    check_names(path, (record.scheduled.cell.point for record in records.values()))
     if not records:
         raise InputError(f"{path} has no line with values", remedy=_REMEDY)
     factors = [name for name in header if name not in (*_REQUIRED, "host", *METRICS)]
@@ -108,8 +109,8 @@ def _record(where: str, header: Sequence[str], row: Sequence[str], *, position: 
     except ValueError as err:
         raise InputError(f"{where}: {err}", remedy="arm is baseline or candidate") from err
     block = fields.pop("block")
-    if not (block.isascii() and block.isdigit()) or int(block) < 1:
-        raise InputError(f"{where}: block '{block}' is not a number from 1", remedy=_REMEDY)
+    if not (block.isascii() and block.isdigit() and len(block) <= 10) or not 1 <= int(block) <= LARGEST_BLOCK:
+        raise InputError(f"{where}: block '{block}' is not a number from 1 to {LARGEST_BLOCK}", remedy=_REMEDY)
     host = fields.pop("host", "")
     metrics = {name: _number(where, name, fields.pop(name)) for name in METRICS if name in fields}
     cell = Cell(arm, Point.from_levels({name: _level(text) for name, text in fields.items()}))
@@ -132,7 +133,7 @@ def _number(where: str, name: str, text: str) -> float | None:
         value = float(text)
     except ValueError:
         raise InputError(f"{where}: {name} '{text}' is not a number", remedy="leave a missing value empty") from None
-    if not math.isfinite(value):
+    if not is_measurable(value):
         raise InputError(f"{where}: {name} is {text}", remedy="leave a missing value empty")
     return value
 
@@ -140,7 +141,9 @@ def _number(where: str, name: str, text: str) -> float | None:
 def _level(text: str) -> Level:
     for kind in (int, float):
         try:
-            return kind(text)
+            level = kind(text)
         except ValueError:
             continue
+        if abs(level) < LARGEST_VALUE:  # others, and nan, are words: no number could be made of them in JSON
+            return level
     return text

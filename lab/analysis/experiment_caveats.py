@@ -12,6 +12,7 @@ from lab.analysis.steady import FEWEST_READINGS, unsteady_reasons
 from lab.record import Arm, Outcome, RunRecord
 
 _TRACE = "iops"
+_MORE_THAN_ANY_HOST = 1e9
 
 
 def unsteady_caveats(records: Sequence[RunRecord]) -> dict[str, tuple[Caveat, ...]]:
@@ -111,7 +112,7 @@ def _cpus(results: Results) -> Iterator[Caveat]:
 def usable_cpus(results: Results) -> float | None:
     """Return how many CPUs the lab could use where the runs were made, None where host.json does not say."""
     usable, online = results.host.get("usable_cpus"), results.host.get("cpus")
-    if isinstance(usable, int | float):
+    if isinstance(usable, int | float) and usable < _MORE_THAN_ANY_HOST:
         return float(usable)
     return float(len(online)) if isinstance(online, list) else None
 

@@ -15,11 +15,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import InputError
+from lab.files import MIB, read_text_input
 from lab.record import Level
 from lab.units import Metric, metric_from_name
 
 DEFAULT_EFFECT = 0.02
 DEFAULT_ALPHA = 0.05
+SMALLEST_EFFECT = 1e-6
+"""No measurement tells less, and arithmetic would underflow long before zero."""
+
+SMALLEST_ALPHA = 1e-6
+"""Likewise: 21 blocks are the fewest that could decide at it."""
+
+_LARGEST_FILE_BYTES = 16 * MIB
 _DEFAULT_METRICS = ("iops",)
 
 
@@ -68,13 +76,13 @@ class Question:
         return self.effects.get(metric.name, self.smallest_effect)
 
 
-_Effect = Annotated[float, Field(gt=0, lt=1)]
+_Effect = Annotated[float, Field(ge=SMALLEST_EFFECT, lt=1)]
 
 
 class _Judge(BaseModel):
     metrics: tuple[str, ...] = Field(default=_DEFAULT_METRICS, min_length=1)
     smallest_effect: _Effect | dict[str, _Effect] = DEFAULT_EFFECT
-    alpha: float = Field(default=DEFAULT_ALPHA, gt=0, lt=0.5)
+    alpha: float = Field(default=DEFAULT_ALPHA, ge=SMALLEST_ALPHA, lt=0.5)
 
 
 class _Reference(BaseModel):
@@ -110,10 +118,8 @@ def read_question(path: Path) -> Question:
     :raise InputError: it cannot be read, is not TOML, or a key that matters here is wrong.
     """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise InputError(f"{path} cannot be read: {err.strerror}") from err
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        tree = tomllib.loads(read_text_input(path, limit_bytes=_LARGEST_FILE_BYTES))
+    except (ValueError, RecursionError) as err:  # ValueError: no TOML, or a number of thousands of digits
         raise InputError(f"{path}: {err}", remedy="restore the file; it is a copy of the job") from err
     return question_from_toml(tree, str(path))
 

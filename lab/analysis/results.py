@@ -7,7 +7,7 @@ a file must be an error that names the line, never a slightly different number.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,18 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from lab.analysis.question import Question, read_question
 from lab.errors import InputError
-from lab.record import Outcome, RunRecord, ScheduledRun, record_from_json, scheduled_from_json
+from lab.files import MIB, read_input
+from lab.record import Outcome, Point, RunRecord, ScheduledRun, record_from_json, scheduled_from_json
 
 _CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
+_LARGEST_FILE_BYTES = 1024 * MIB
 _REMEDY = "the file was edited or damaged: restore it from a copy, or begin a new experiment"
+
+LARGEST_VALUE = 1e18
+"""No metric, reading or level reaches this; ratios, sums and squares of what is smaller have room in a float."""
+
+_SMALLEST_VALUE = 1e-18
+LARGEST_BLOCK = 10**9
 
 
 @dataclass(frozen=True)
@@ -65,20 +73,21 @@ def read_results(folder: Path) -> Results:
 
     :raise InputError: it is not one, or a file in it is damaged; the message has file and line.
     """
-    if not (folder / "experiment.toml").is_file():
+    if not (folder / "experiment.toml").exists():
         raise InputError(
             f"{folder} is not a results folder: it has no experiment.toml",
             remedy="give the folder that 'lab run' named, or a CSV file",
         )
-    schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", scheduled_from_json)
+    schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", _scheduled)
     records: tuple[RunRecord, ...] = ()
     odd_runs: tuple[str, ...] = ()
     if (folder / "runs.jsonl").exists():
-        records, odd_runs = _read_lines(folder / "runs.jsonl", record_from_json)
+        records, odd_runs = _read_lines(folder / "runs.jsonl", _record)
     planned = frozenset(schedule)
     for number, record in enumerate(records, start=1):
         if record.scheduled not in planned:
             raise InputError(f"{folder / 'runs.jsonl'}:{number}: {record.id} is not in the schedule", remedy=_REMEDY)
+    check_names(folder, (run.cell.point for run in (*schedule, *(record.scheduled for record in records))))
     return Results(
         path=folder,
         question=read_question(folder / "experiment.toml"),
@@ -88,6 +97,51 @@ def read_results(folder: Path) -> Results:
         builds=_read_object(folder / "builds.json"),
         warnings=odd_schedule + odd_runs,
     )
+
+
+def check_names(path: Path, points: Iterable[Point]) -> None:
+    """Make sure that points and their names stand for each other.
+
+    Levels such as 1, 1.0, true and "1" would be one level here and several there.
+
+    :param path: names the results in the message.
+    :raise InputError: two names are one point, or two points have one name.
+    """
+    names: dict[Point, str] = {}
+    named: dict[str, Point] = {}
+    for point in points:
+        other = names.setdefault(point, point.id)
+        if other != point.id or named.setdefault(point.id, point) != point:
+            raise InputError(
+                f"{path}: the levels of {point.id} and {other} cannot be told apart",
+                remedy="write each level of a factor in one way only",
+            )
+
+
+def _scheduled(value: Any) -> ScheduledRun:
+    run = scheduled_from_json(value)
+    if run.block > LARGEST_BLOCK:
+        raise InputError(f"block {run.block} is larger than {LARGEST_BLOCK}")
+    _check_size((name, level) for name, level in run.cell.point.levels if not isinstance(level, str))
+    return run
+
+
+def _record(value: Any) -> RunRecord:
+    record = record_from_json(value)
+    _check_size(record.metrics.items())
+    _check_size((name, reading) for name, readings in record.traces.items() for reading in readings)
+    return record
+
+
+def is_measurable(value: float) -> bool:
+    """Tell whether a value can be a measured one: 0, or of a size that arithmetic has room for."""
+    return value == 0 or _SMALLEST_VALUE <= abs(value) < LARGEST_VALUE
+
+
+def _check_size(numbers: Iterable[tuple[str, float]]) -> None:
+    for name, number in numbers:
+        if not is_measurable(number):
+            raise InputError(f"{name} is {number}, which no run can have measured")
 
 
 class _HasId(Protocol):
@@ -100,10 +154,7 @@ T = TypeVar("T", bound=_HasId)
 
 def _read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[tuple[T, ...], tuple[str, ...]]:
     """Return what the lines of a file say, and what was odd about the file."""
-    try:
-        data = path.read_bytes()
-    except OSError as err:
-        raise InputError(f"{path} cannot be read: {err.strerror}", remedy=_REMEDY) from err
+    data = read_input(path, limit_bytes=_LARGEST_FILE_BYTES)
     complete = data.rfind(b"\n") + 1
     odd: tuple[str, ...] = ()
     if complete < len(data):
@@ -136,9 +187,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except OSError as err:
-        raise InputError(f"{path} cannot be read: {err.strerror}", remedy=_REMEDY) from err
+        value = json.loads(read_input(path, limit_bytes=_LARGEST_FILE_BYTES), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as err:
         raise InputError(f"{path}: this is not JSON: {err}", remedy=_REMEDY) from err
     if not isinstance(value, dict):

@@ -21,6 +21,8 @@ _LARGEST_TABLE = 100
 _SIMULATED = 4000
 _QUANTILE = 0.99
 _SEED = 20250311
+_LARGEST_DRIFT = 50.0
+"""Block numbers may be absurdly far apart; the line through them must still have an exponential."""
 
 
 def medians(cells: Array) -> Array:
@@ -73,7 +75,8 @@ def drift(blocks: Array, levels: Array, *, p_value: float = 0.05) -> float:
         return 0.0
     if stats.kendalltau(blocks, levels).pvalue >= p_value:
         return 0.0
-    return float(stats.theilslopes(levels, blocks).slope * (blocks.max() - blocks.min()))
+    change = stats.theilslopes(levels, blocks).slope * (blocks.max() - blocks.min())
+    return float(np.clip(change, -_LARGEST_DRIFT, _LARGEST_DRIFT))
 
 
 def median_interval(values: Array, coverage: float) -> tuple[float, float, float]:

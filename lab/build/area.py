@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lab.build.entry import sync
 from lab.build.ninja import step_from_line
 from lab.build.recipe import CONFIGURE_INPUTS, TARGETS, area_key, configure_argv
 from lab.build.source import SourceTree
 from lab.build.toolchain import Toolchain, build_environment
 from lab.command import run, run_logged
-from lab.errors import CommandError, InputError, LabError
+from lab.errors import CommandError, DeadlineError, InputError, LabError
 from lab.progress import Progress, Stage
 from lab.settings import cache_dir
 
 _CONFIGURED = "lab-configured.json"
+_DISCARDED = "discarded-"
 _CONFIGURE_TIMEOUT_S = 900.0
 _NINJA_TIMEOUT_S = 7200.0
 _EDK2_NAME = re.compile(r"'(edk2-[\w-]+\.fd)'")
@@ -62,6 +67,11 @@ class WorkArea:
         return self.folder / "build.log"
 
     @property
+    def dirty(self) -> Path:
+        """Return the file that is there while something builds: found later, that build was cut short."""
+        return self.folder / "dirty"
+
+    @property
     def lock_path(self) -> Path:
         """Return the file to lock."""
         return self.folder / "lock"
@@ -89,6 +99,8 @@ def prune_areas(unused_for_s: float, *, now: Callable[[], float] = time.time) ->
             continue
         try:
             shutil.rmtree(folder, ignore_errors=True)
+        except RecursionError:  # deeper than Python walks: it stays
+            continue
         finally:
             lock.release()
         removed.append(folder)
@@ -99,14 +111,47 @@ def _used_at(area: WorkArea) -> float:
     return max(path.stat().st_mtime for path in (area.folder, area.log, area.lock_path) if path.exists())
 
 
+@contextmanager
+def marked_dirty(area: WorkArea) -> Iterator[None]:
+    """Mark the area for the time something builds in it; what a build that was cut short left is discarded first.
+
+    A killed compiler, or a power cut, leaves half an object that is newer than its source: ninja takes it for done.
+    A build that ended by itself, well or not, left no such thing.
+    """
+    if area.dirty.exists():
+        _discard(area)
+    with area.dirty.open("w") as stream:
+        os.fsync(stream.fileno())
+    sync(area.folder)
+    try:
+        yield
+    except DeadlineError:  # it was killed
+        raise
+    except LabError:
+        area.dirty.unlink()
+        raise
+    area.dirty.unlink()
+
+
+def _discard(area: WorkArea) -> None:
+    """Remove the build folder, moved first: what still runs in it writes to where it is, not what it was called."""
+    if area.build.exists():
+        aside = Path(tempfile.mkdtemp(prefix=_DISCARDED, dir=area.folder))
+        area.build.rename(aside / "build")
+    for aside in area.folder.glob(f"{_DISCARDED}*"):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def build_in_area(area: WorkArea, source: SourceTree, tree_id: str, *, title: str, progress: Progress) -> int:
     """Build a tree; return how many steps ninja ran.
 
     :param title: finishes "building ...".
     :raise CommandError: it does not configure or build; the log is :attr:`WorkArea.log`.
     :raise DeadlineError: it took hours.
-    :raise InputError: a subproject of the user's working tree cannot be copied.
+    :raise InputError: the tree has no configure, or a subproject of the user's working tree cannot be copied.
     """
+    if source.repository.text(tree_id, "configure") is None:
+        raise InputError(f"{source.origin} has no 'configure', so it cannot be built", remedy="name a source of QEMU")
     area.log.unlink(missing_ok=True)
     with progress.stage(f"building {title}") as stage:
         stage.update(0, note="checking out")

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lab.build.area import WorkArea, area_for, build_in_area, code_generation_flags, digest_of_subprojects
+from lab.build.area import (
+    WorkArea,
+    area_for,
+    build_in_area,
+    code_generation_flags,
+    digest_of_subprojects,
+    marked_dirty,
+)
 from lab.build.build import Build
 from lab.build.entry import find_entry, new_entry
 from lab.build.firmware import gather_firmware
@@ -58,6 +65,7 @@ class Builder:
         :raise CommandError: it does not configure or build; the error's evidence is the log.
         :raise DeadlineError: it took hours.
         :raise HostError: this host has no BIOS for it.
+        :raise InputError: the tree has no configure, or a subproject cannot be copied.
         """
         tree_id = self.source.repository.tree_id(commit)
         key = build_key(tree_id, self.toolchain, extra=f"{'control ' if self.control else ''}{self.subprojects}")
@@ -69,7 +77,8 @@ class Builder:
             found = find_entry(key)  # another process may have built it while this one waited
             if found is not None:
                 return self._named(found, commit)
-            return self._build(area, commit, tree_id, key, title)
+            with marked_dirty(area):
+                return self._build(area, commit, tree_id, key, title)
 
     def _named(self, build: Build, commit: str) -> Build:
         """Return a build under the name it was asked for: another commit may have the same tree."""

@@ -49,7 +49,7 @@ def find_entry(key: str) -> Build | None:
     try:
         build = _verified(folder)
     except InputError:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         return None
     os.utime(folder)  # when it was last used, for --prune
     return replace(build, cached=True)
@@ -65,7 +65,11 @@ def _verified(folder: Path) -> Build:
         digests = dict(value["files"])
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise InputError(f"{folder / _DESCRIPTION} cannot be read: {err}") from err
-    if digests != digests_of(folder):
+    try:
+        found = digests_of(folder)
+    except RecursionError as err:  # a thousand folders in one another: the lab stored none
+        raise InputError(f"the files in {folder} are nested too deep") from err
+    if digests != found:
         raise InputError(f"the files in {folder} are not those that were stored")
     return replace(Build.from_json(value), folder=folder)
 
@@ -96,10 +100,10 @@ def new_entry(key: str) -> Iterator[tuple[Path, Callable[[Build], Build]]]:
         (folder / _DESCRIPTION).write_text(json.dumps(value, indent=2) + "\n")
         folder.chmod(0o755)
         for path in folder.rglob("*"):
-            _sync(path)
+            sync(path)
         with suppress(OSError):  # not empty: it is there already
             folder.rename(target)
-        _sync(root)
+        sync(root)
         return replace(build, folder=target)
 
     try:
@@ -108,7 +112,8 @@ def new_entry(key: str) -> Iterator[tuple[Path, Callable[[Build], Build]]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -141,13 +146,23 @@ def list_entries() -> tuple[EntryInfo, ...]:
 
 
 def size_of(folder: Path) -> int:
-    """Return how many bytes the files below a folder have."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    """Return how many bytes the files below a folder have; what is nested too deep is not counted."""
+    size = 0
+    with suppress(RecursionError):
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                size += path.lstat().st_size
+    return size
 
 
 def prune(unused_for_s: float, *, now: Callable[[], float] = time.time) -> tuple[EntryInfo, ...]:
     """Remove the entries that were not used for so long, and damaged ones; return what was removed."""
-    removed = [entry for entry in list_entries() if entry.build is None or now() - entry.used_at > unused_for_s]
-    for entry in removed:
-        shutil.rmtree(entry.folder, ignore_errors=True)
-    return tuple(removed)
+    unused = [entry for entry in list_entries() if entry.build is None or now() - entry.used_at > unused_for_s]
+    return tuple(entry for entry in unused if _remove(entry.folder))
+
+
+def _remove(folder: Path) -> bool:
+    """Remove a folder and tell whether it is gone; one that is nested deeper than Python walks stays."""
+    with suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()

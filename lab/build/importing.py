@@ -6,13 +6,16 @@ content. The bytes of a file become the blob as they are: attributes and filters
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import InputError
+from lab.files import read_input
 from lab.progress import Progress
 from lab.series.diff import is_unsafe_path
 from lab.series.repository import Repository
@@ -20,6 +23,11 @@ from lab.series.repository import Repository
 _IDENTITY = "QEMU patch lab <lab@localhost> 946684800 +0000"
 _ABOUT_FILES = 38000
 """How many files a QEMU source has; only the estimate of the time left depends on it."""
+
+# QEMU 10.0.13 as Debian ships it unpacks to 305 MiB, its largest file to 8 MiB; upstream adds firmware.
+_LARGEST_FILE_BYTES = 256 << 20
+_LARGEST_SOURCE_BYTES = 8 << 30
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,21 +45,64 @@ class Member:
 def members_of_tarball(tarball: Path) -> Iterator[Member]:
     """Return the files of a tarball below its one top folder, in the order they are stored.
 
-    :raise InputError: it cannot be read.
+    :raise InputError: it cannot be read, is damaged, or unpacks to too much.
     """
     try:
         # Not the stream mode "r|*": it takes a file that was cut off for one that ended.
         with tarfile.open(tarball, "r:*") as archive:
+            total_bytes = 0
             for info in archive:
+                # The offset is where the next member begins: what is passed over is unpacked as well.
+                if max(archive.offset, total_bytes) > _LARGEST_SOURCE_BYTES:
+                    raise InputError(f"{tarball} unpacks to more than {_LARGEST_SOURCE_BYTES >> 20} MiB")
                 path = info.name.removeprefix("./").partition("/")[2]
                 if info.issym():
                     yield Member(path, "120000", os.fsencode(info.linkname))
                 elif info.isreg() or info.islnk():
-                    content = archive.extractfile(info)
-                    assert content is not None
-                    yield Member(path, "100755" if info.mode & 0o100 else "100644", content.read())
-    except (tarfile.TarError, OSError, EOFError) as err:
+                    content = _content(archive, info, tarball)
+                    total_bytes += len(content)
+                    yield Member(path, "100755" if info.mode & 0o100 else "100644", content)
+            _require_end(archive)
+    except (tarfile.TarError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as err:
         raise InputError(f"{tarball} cannot be read as a tarball: {err}", remedy="fetch it again") from err
+    except (MemoryError, RecursionError) as err:  # a name of many GiB, or a chain of headers
+        raise InputError(f"{tarball} cannot be read as a tarball: its headers are too large") from err
+
+
+def _content(archive: tarfile.TarFile, info: tarfile.TarInfo, tarball: Path) -> bytes:
+    """Return what a member holds, which for a hard link is what its target holds.
+
+    :raise InputError: it is too large, or a link to nothing.
+    """
+    try:
+        stream = archive.extractfile(info)
+    except (KeyError, RecursionError):  # RecursionError: links that name each other
+        stream = None
+    if stream is None:
+        raise InputError(f"{tarball} has a link '{info.name}' to '{info.linkname}', which is no file in it")
+    content = b"" if info.size > _LARGEST_FILE_BYTES else stream.read(_LARGEST_FILE_BYTES + 1)
+    if max(info.size, len(content)) > _LARGEST_FILE_BYTES:
+        raise InputError(f"{tarball} has a file '{info.name}' of more than {_LARGEST_FILE_BYTES >> 20} MiB")
+    return content
+
+
+def _require_end(archive: tarfile.TarFile) -> None:
+    """Read to the end of the file, where compression has its checksum.
+
+    An archive ends with two blocks of zeros (POSIX, pax interchange format); tarfile has taken the first. It takes a
+    damaged header for the end as well, and what follows that is not zeros.
+
+    :raise tarfile.ReadError: it does not end so.
+    """
+    stream = archive.fileobj
+    assert stream is not None
+    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it is damaged, or was cut off")
+    read_bytes = archive.offset
+    while chunk := stream.read(_CHUNK_BYTES):
+        read_bytes += len(chunk)
+        if read_bytes > _LARGEST_SOURCE_BYTES:
+            raise tarfile.ReadError(f"it unpacks to more than {_LARGEST_SOURCE_BYTES >> 20} MiB")
 
 
 def paths_of_folder(folder: Path) -> tuple[Path, ...]:
@@ -80,7 +131,7 @@ def members_of_folder(folder: Path) -> Iterator[Member]:
                 yield Member(name, "120000", os.fsencode(path.readlink()))
             else:
                 mode = "100755" if path.stat().st_mode & 0o100 else "100644"
-                yield Member(name, mode, path.read_bytes())
+                yield Member(name, mode, read_input(path, limit_bytes=_LARGEST_FILE_BYTES))
         except OSError as err:
             raise InputError(f"{path} cannot be read: {err.strerror}") from err
 
@@ -98,7 +149,7 @@ def import_members(
     with progress.stage(f"storing {title} as a git tree", _ABOUT_FILES) as stage, repository.fast_import() as stream:
         for number, member in enumerate(members, start=1):
             if is_unsafe_path(member.path):
-                raise InputError(f"{title} has a file called '{member.path}', which leaves the tree")
+                raise InputError(f"{title} has a file called '{member.path}', which leaves the tree or is too long")
             stream.write(_blob(number, member.content))
             entries.append(_entry(number, member))
             if number % 500 == 0:

@@ -23,6 +23,9 @@ IMPORTS = "imports"
 _TARBALLS = "tarball"
 """Name of the work area of all tarballs: one release is built from the objects of another."""
 
+_MARKS = ("VERSION", "hw/scsi/virtio-scsi.c")
+"""Files that tell a source of QEMU."""
+
 
 @dataclass(frozen=True)
 class SourceTree:
@@ -127,9 +130,15 @@ def _source(
     repository: Repository, commit: str, origin: str, area: str, *, working_tree: Path | None = None
 ) -> SourceTree:
     tree_id = repository.tree_id(commit)
-    version = repository.text(tree_id, "VERSION")
-    if version is None or repository.text(tree_id, "hw/scsi/virtio-scsi.c") is None:
-        raise InputError(f"{origin} is not a source of QEMU: VERSION or hw/scsi/virtio-scsi.c is missing")
+    version = repository.text(tree_id, _MARKS[0])
+    if version is None or repository.text(tree_id, _MARKS[1]) is None:
+        listed = repository.git("ls-tree", "-z", tree_id, "--", *_MARKS, check=False)
+        if listed.returncode != 0 or listed.stdout.count(" blob ") == len(_MARKS):
+            raise InputError(
+                f"{origin} cannot be built: the tree lists its files, but their content is missing",
+                remedy="for a partial clone run 'git fetch --refetch --no-filter' there, else 'git fsck'",
+            )
+        raise InputError(f"{origin} is not a source of QEMU: {' or '.join(_MARKS)} is missing")
     return SourceTree(repository, commit, tree_id, origin, area, version.strip(), working_tree)
 
 

@@ -14,7 +14,8 @@ from lab.build.entry import EntryInfo, list_entries, prune
 from lab.build.source import SourceTree, source_from_path
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.series import JSON, PARTIAL, RANGE, REVISION, load_series
-from lab.errors import ExitCode, InputError
+from lab.command import is_installed
+from lab.errors import ExitCode, HostError, InputError
 from lab.progress import Progress
 from lab.series.series import Series
 from lab.units import seconds_from_text, text_from_seconds
@@ -59,21 +60,21 @@ def build(
     Example:
       lab build --tree ~/src/qemu --base v10.0.0 --series my-series.mbox
     """
+    builds = any(value is not None for value in (tree, base, file, range_, revision)) or partial or force or refresh
+    _check_mode(mode, prune=prune_ is not None, builds=builds, series=file is not None or range_ is not None)
     if mode == "list" or prune_ is not None:
         return _manage(prune_, as_json)
+    if not is_installed("git"):
+        raise HostError("git is not installed, and sources are kept in it", remedy="run 'lab doctor'")
     progress = progress_for()
     found = None
     if file is not None or range_ is not None:
         found = load_series(file, tree=tree, range_=range_, revision=revision, partial=partial)
     source = _source(tree, base or _base_of_range(range_), found, refresh=refresh, progress=progress)
-    if mode == "each-patch":
-        if found is None:
-            raise InputError("--each-patch needs a series", remedy="name one with --series or --range")
+    if mode == "each-patch" and found is not None:
         results = build_each_patch(source, found, progress=progress)
         _print_each_patch(results, as_json)
         return ExitCode.FINDING if any(result.build is None for result in results) else ExitCode.DONE
-    if mode == "control" and found is not None:
-        raise InputError("--control builds the base twice, so it takes no series", remedy="leave one of them out")
     arms = (
         build_control(source, progress=progress)
         if mode == "control"
@@ -84,6 +85,22 @@ def build(
     else:
         print_text(text_from_arms(arms))
     return ExitCode.DONE
+
+
+def _check_mode(mode: str | None, *, prune: bool, builds: bool, series: bool) -> None:
+    """Refuse options that contradict each other, before anything is read or fetched.
+
+    :param builds: an option says what to build or how.
+    """
+    if prune and mode is not None:
+        raise InputError(f"--prune and --{mode} exclude each other", remedy="leave one of them out")
+    if builds and (prune or mode == "list"):
+        name = "prune" if prune else "list"
+        raise InputError(f"--{name} builds nothing, so it takes only --json beside it", remedy="leave the others out")
+    if mode == "each-patch" and not series:
+        raise InputError("--each-patch needs a series", remedy="name one with --series or --range")
+    if mode == "control" and series:
+        raise InputError("--control builds the base twice, so it takes no series", remedy="leave one of them out")
 
 
 def _base_of_range(range_: str | None) -> str | None:

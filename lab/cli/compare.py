@@ -9,7 +9,7 @@ import click
 from lab.analysis.compare import compare_results
 from lab.analysis.csv_file import CsvSettings, read_csv
 from lab.analysis.export import json_from_comparison
-from lab.analysis.question import DEFAULT_ALPHA, DEFAULT_EFFECT
+from lab.analysis.question import DEFAULT_ALPHA, DEFAULT_EFFECT, SMALLEST_ALPHA, SMALLEST_EFFECT
 from lab.analysis.results import Results, read_results
 from lab.cli.output import print_json, print_text
 from lab.errors import InputError
@@ -21,12 +21,12 @@ from lab.report.write import report_text_for_terminal, write_report
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--metric", "metrics", multiple=True, help="CSV only: a metric that decides (default: all columns).")
 @click.option("--smallest-effect", help=f"CSV only: smallest change that matters (default {100 * DEFAULT_EFFECT:g}%).")
-@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), help="CSV only (default 0.05).")
+@click.option("--alpha", type=float, help=f"CSV only: accepted chance of a false alarm (default {DEFAULT_ALPHA:g}).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document for machines.")
 def compare(
     path: Path, metrics: tuple[str, ...], smallest_effect: str | None, alpha: float | None, as_json: bool
 ) -> int:
-    r"""Judge candidate against baseline: a table, a verdict per point, and one for the experiment.
+    """Judge candidate against baseline: a table, a verdict per point, and one for the experiment.
 
     PATH is a results folder, or a CSV file with one line per boot: the columns arm (baseline or candidate), block,
     optional host, any factors, and metrics (iops, clat_p99_ns, ...). What decides, and which effect matters, was fixed
@@ -50,7 +50,7 @@ def compare(
 @click.command()
 @click.argument("results", type=click.Path(path_type=Path))
 def report(results: Path) -> int:
-    r"""Write the pictures, report.md and report.txt of a results folder, from its stored data only.
+    """Write the pictures, report.md and report.txt of a results folder, from its stored data only.
 
     \b
     Example:
@@ -72,6 +72,10 @@ def _read(path: Path, metrics: tuple[str, ...], smallest_effect: str | None, alp
     if not path.exists():
         raise InputError(f"{path} does not exist", remedy="give a results folder or a CSV file")
     effect = DEFAULT_EFFECT if smallest_effect is None else _effect_from_text(smallest_effect)
+    if alpha is not None and not SMALLEST_ALPHA <= alpha < 0.5:  # nan is not either
+        raise InputError(
+            f"--alpha {alpha:g} is not between {SMALLEST_ALPHA:g} and 0.5", remedy="write for example 0.05"
+        )
     return read_csv(path, CsvSettings(metrics, effect, DEFAULT_ALPHA if alpha is None else alpha))
 
 
@@ -82,6 +86,6 @@ def _effect_from_text(text: str) -> float:
         effect = float(number) / (100 if number != text.strip() else 1)
     except ValueError:
         effect = 0.0
-    if not 0 < effect < 1:
+    if not SMALLEST_EFFECT <= effect < 1:
         raise InputError(f"'{text}' is not an effect between 0 and 100 %", remedy="write for example 2% or 0.02")
     return effect

@@ -59,6 +59,8 @@ def tmf(
     Example:
       lab tmf --qemu ~/qemu/build/qemu-system-x86_64 --mapping 4 --only '*/ABORT_TASK/*'
     """
+    # absolute: a Path has no "./", and a name without a slash would be looked for on PATH
+    qemu, candidate = qemu.absolute(), candidate.absolute() if candidate else None
     progress = progress_for(quiet=quiet)
     folder = evidence or cache_dir("tmf") / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
     if candidate is None:

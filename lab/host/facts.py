@@ -18,6 +18,9 @@ from lab.host.distribution import read_distribution
 T = TypeVar("T")
 
 _CPU = Path("sys/devices/system/cpu")
+_LARGEST_CPU = 1 << 16
+"""Far above what Linux can have (CONFIG_NR_CPUS, 8192 on x86); a larger number is damage and would fill the memory."""
+
 _HOST_ID_SALT = b"qemu-patch-lab host "
 
 
@@ -132,6 +135,8 @@ def cpus_from_list(text: str) -> tuple[int, ...]:
         first, dash, last = part.partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
             raise ValueError(f"'{text.strip()}' is not a list of CPUs")
+        if int(last or first) > _LARGEST_CPU:
+            raise ValueError(f"CPU {last or first} is more than any host has")
         cpus.update(range(int(first), int(last or first) + 1))
     return tuple(sorted(cpus))
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +64,13 @@ def read_surroundings() -> Surroundings:
 
 
 def used_mib(folder: Path) -> int:
-    """Return the disk space below a folder; what vanishes while we look counts as nothing."""
+    """Return the disk space below a folder; what vanishes while we look, or is nested too deep, counts as nothing."""
     blocks = 0
-    for place, _folders, names in os.walk(folder):
-        for name in names:
-            try:
-                blocks += (Path(place) / name).lstat().st_blocks
-            except OSError:
-                continue
+    with suppress(RecursionError):  # os.walk's for a thousand folders in one another
+        for place, _folders, names in os.walk(folder):
+            for name in names:
+                with suppress(OSError):
+                    blocks += (Path(place) / name).lstat().st_blocks
     return blocks * 512 // _MIB
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from filelock import FileLock
 
 from lab.errors import HostError, InputError
+from lab.files import read_input
 from lab.host.apt import PrivateApt
 from lab.image.cpio import archive_from_entries
 from lab.image.elf import files_of_program
@@ -27,6 +28,7 @@ from lab.progress import Progress
 from lab.settings import cache_dir, project_dir
 
 _KEY_DIGITS = 20
+_LARGEST_PART_BYTES = 512 << 20
 _HOST = Path("/")
 
 
@@ -209,6 +211,6 @@ def _read_program(name: str, path: PurePosixPath, root: Path, version: str) -> G
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as err:
-        raise InputError(f"'{path}', which the recipe names, cannot be read: {err.strerror}") from err
+        return read_input(path, limit_bytes=_LARGEST_PART_BYTES)
+    except InputError as err:
+        raise InputError(f"a file that the recipe names is no good: {err.message}") from err

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lab.errors import InputError
+from lab.files import read_text_input
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$", max_length=100)]
 Word = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=200)]
 
+_LARGEST_RECIPE_BYTES = 1 << 20
 REQUIRED_PROGRAMS = ("busybox", "dropbear", "dropbearkey", "fio", "sg_reset")
 
 
@@ -107,11 +109,11 @@ def load_recipe(path: Path) -> Recipe:
     :raise InputError: no such file, not TOML, or not a recipe; the message says which key is wrong.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise InputError(f"the recipe '{path}' cannot be read: {err.strerror}") from err
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        values = tomllib.loads(read_text_input(path, limit_bytes=_LARGEST_RECIPE_BYTES))
+    except tomllib.TOMLDecodeError as err:
         raise InputError(f"the recipe '{path}' is not TOML: {err}") from err
+    except RecursionError:
+        raise InputError(f"the recipe '{path}' is not TOML: it is nested too deep") from None
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as err:

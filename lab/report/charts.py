@@ -26,6 +26,7 @@ from lab.analysis.verdict import Verdict
 from lab.progress import printable
 from lab.record import Arm, Level, Point, text_from_level
 from lab.report.chart_data import Mark, Panel, RunMark
+from lab.report.folder import replace_file
 from lab.units import Better, Metric, text_from_quantity
 
 DPI = 160
@@ -241,7 +242,8 @@ def _save(figure: Figure, path: Path, caption: Caption) -> None:
     width = figure.get_figwidth()
     title = _filled(caption.title, width * 10)
     alerts = "\n".join(_filled(alert, width * 15.5) for alert in caption.alerts)
-    notes = "\n".join(_filled(note, width * 16) for note in caption.notes)
+    # Digits are wider than prose: an address full of them must still fit.
+    notes = "\n".join(_filled(note, width * 14) for note in caption.notes)
     entries = _legend_entries(figure)
     title_inches, alerts_inches, notes_inches = (
         (text.count("\n") + 1) * inches if text else 0.0
@@ -265,9 +267,7 @@ def _save(figure: Figure, path: Path, caption: Caption) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a title may be in any script
         figure.savefig(buffer, format="png", dpi=DPI, metadata=dict(caption.metadata))
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(buffer.getvalue())
-    part.replace(path)
+    replace_file(path, buffer.getvalue())
 
 
 def _filled(text: str, columns: float) -> str:

@@ -12,12 +12,13 @@ from pathlib import Path
 from lab.analysis.compare import Comparison, planned_runs
 from lab.progress import printable
 from lab.record import Arm, Cell, Outcome
+from lab.report.folder import evidence_text
 from lab.report.provenance import build_facts, host_facts, patch_subjects, series_title
 from lab.report.sentences import explanation, point_sentence, verdict_sentence
 from lab.report.tables import FULL_HEADER, Row, full_row, markdown_table
 from lab.report.text import all_warnings
 
-_LONGEST_COMMAND = 20_000
+_LONGEST_COMMAND_BYTES = 20_000
 
 
 def markdown_text(comparison: Comparison, pictures: Sequence[Path]) -> str:
@@ -98,9 +99,8 @@ def _command_lines(comparison: Comparison) -> Iterator[str]:
         record = first.get(cell)
         if record is None:
             continue
-        file = comparison.results.path / "runs" / record.id / "command-line.txt"
-        if file.is_file():
-            text = file.read_text(encoding="utf-8", errors="replace")[:_LONGEST_COMMAND]
+        text = evidence_text(comparison.results.path, record.id, "command-line.txt", limit_bytes=_LONGEST_COMMAND_BYTES)
+        if text is not None:
             found.append(f"<details><summary>{_escaped(record.id)}</summary>\n\n{_fenced(text)}\n\n</details>")
     if found:
         yield "## Command lines"

@@ -22,22 +22,22 @@ from lab.report.chart_data import (
 )
 from lab.report.charts import Caption
 from lab.report.provenance import host_line, source_line
-from lab.report.reference import PublishedTable, published_tables, reference_dir
+from lab.report.reference import PublishedTable
 from lab.units import Better, Metric, text_from_quantity
 
 _LARGEST_FOREST = 60
 _FEWEST_FOR_INTERVAL = 6
 
 
-def draw_pictures(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
+def draw_pictures(folder: Path, comparison: Comparison, table: PublishedTable | None = None) -> tuple[Path, ...]:
     """Draw METRIC.png for each metric that decides, scaling.png where it makes sense, runs.png and ratio.png.
 
-    :raise InputError: the published table that the job asks for is damaged or missing.
+    :param table: drawn beside our values, where its metric and levels fit.
+    :raise OSError: a picture cannot be written.
     """
     if not comparison.judged:
         return ()
     metrics = tuple(dict.fromkeys(point.metric for point in comparison.judged))
-    table = _reference_table(comparison)
     drawn = [_levels_picture(folder / f"{metric.name}.png", comparison, metric, table) for metric in metrics]
     if metrics[0].better is Better.HIGHER and len(axis_levels(comparison, axis_factor(comparison))) > 1:
         drawn.append(_scaling_picture(folder / "scaling.png", comparison, metrics[0], table))
@@ -155,14 +155,6 @@ def _panel_note(panels: tuple[object, ...]) -> tuple[str, ...]:
     if len(panels) <= charts.LARGEST_GRID:
         return ()
     return (f"The first {charts.LARGEST_GRID} of {len(panels)} panels are shown; the table has all points.",)
-
-
-def _reference_table(comparison: Comparison) -> PublishedTable | None:
-    reference = comparison.results.question.reference
-    if reference is None:
-        return None
-    tables = published_tables(reference_dir() / f"{reference.table}.toml")
-    return next((table for table in tables if table.factor == reference.factor), None)
 
 
 def _reference_note(panels: tuple[Panel, ...], table: PublishedTable | None) -> tuple[str, ...]:

@@ -90,8 +90,10 @@ def _known(facts: Mapping[str, Any], names: Mapping[str, str]) -> tuple[tuple[st
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"  # 2 CPUs, not 2.0
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9

@@ -9,10 +9,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from lab.analysis.question import Question
 from lab.errors import InputError
+from lab.files import MIB, read_text_input
 from lab.record import Level
 from lab.settings import project_dir
 from lab.units import metric_from_name
+
+_LARGEST_FILE_BYTES = 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class PublishedTable:
 
 class _Row(BaseModel):
     level: bool | int | float | str
-    value: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    value: Annotated[float, Field(ge=1e-9, le=1e18)]
 
 
 class _Table(BaseModel):
@@ -62,24 +66,41 @@ def reference_dir() -> Path:
     return project_dir() / "results" / "reference"
 
 
+def reference_table(question: Question) -> tuple[PublishedTable | None, str]:
+    """Return the published table that a job asks for, or None and why it cannot be drawn (empty: none is wanted)."""
+    reference = question.reference
+    if reference is None:
+        return None, ""
+    if reference.factor not in question.factors:
+        return None, f"no published table is drawn: '{reference.factor}' is no factor of this experiment"
+    try:
+        tables = published_tables(reference_dir() / f"{reference.table}.toml")
+    except InputError as err:
+        return None, f"no published table is drawn: {err.message}"
+    for table in tables:
+        if table.factor == reference.factor:
+            return table, ""
+    return None, f"no published table is drawn: {reference.table} has none over '{reference.factor}'"
+
+
 def published_tables(path: Path) -> tuple[PublishedTable, ...]:
     """Read the tables of one publication.
 
     :raise InputError: the file cannot be read or says something else than a publication does.
     """
     try:
-        raw = _Publication.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as err:
+        text = read_text_input(path, limit_bytes=_LARGEST_FILE_BYTES)
+    except InputError as err:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml")))
-        raise InputError(
-            f"the published table {path} cannot be read: {err.strerror}", remedy=f"there are: {known or 'none'}"
-        ) from err
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
-        raise InputError(f"{path}: {err}") from err
+        raise InputError(f"the published table {err.message}", remedy=f"there are: {known or 'none'}") from err
+    try:
+        raw = _Publication.model_validate(tomllib.loads(text))
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path}: {where}: {first['msg']}") from err
+    except (ValueError, RecursionError) as err:  # ValueError: no TOML, or a number of thousands of digits
+        raise InputError(f"{path}: {err}") from err
     return tuple(
         PublishedTable(
             title=raw.title,

@@ -8,11 +8,13 @@ lab, at the author's date), so equal input gives equal commit ids.
 from __future__ import annotations
 
 import email.utils
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lab.errors import PatchError
+from lab.errors import CommandError, PatchError
 from lab.series.diagnosis import Diagnosis, HunkDiagnosis
 from lab.series.diff import files_from_diff, is_unsafe_path
 from lab.series.failure import diagnose_patch, reasons_of_base
@@ -21,6 +23,10 @@ from lab.series.series import Patch, Series
 
 _COMMITTER = {"GIT_COMMITTER_NAME": "QEMU patch lab", "GIT_COMMITTER_EMAIL": "lab@localhost"}
 _NO_DATE = "@946684800 +0000"
+
+# What git cuts off a name before it looks whether anything is left: crud() in ident.c, and controls.
+_CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
+_SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def apply_series(repository: Repository, base_commit: str, series: Series) -> Ap
     """Apply a series on top of a commit, patch by patch, and stop at the first that fails.
 
     :param repository: holds the base; the commits are added to it, no ref is.
-    :raise PatchError: a patch names a path outside the tree; nothing was applied.
+    :raise PatchError: a patch names a path outside the tree, or git refuses its author or text.
     """
     for patch in series.patches:
         _require_safe_paths(patch)
@@ -102,22 +108,34 @@ def apply_series(repository: Repository, base_commit: str, series: Series) -> Ap
 def _apply(repository: Repository, index: Mapping[str, str], patch: Patch, *options: str) -> str:
     """Apply a patch to an index; return git's complaint, or nothing where it applied."""
     words = ("apply", "--cached", "--whitespace=nowarn", *options, "-")
-    result = repository.git(*words, env=index, stdin=patch.diff, check=False)
+    # In spite of --cached a three-way merge compares with the files of the current folder, and writes there what it
+    # misses (load_current() in git's apply.c), so it gets an empty one.
+    with tempfile.TemporaryDirectory(prefix="lab-apply-") as folder:
+        result = repository.git(*words, cwd=Path(folder), env=index, stdin=patch.diff, check=False)
     return "" if result.returncode == 0 else result.tail(5) or "git apply failed"
 
 
 def _commit(repository: Repository, tree_id: str, parent: str, patch: Patch) -> str:
-    name, address = email.utils.parseaddr(patch.author)
+    author = patch.author.replace("\0", "")
+    name, address = email.utils.parseaddr(author)
+    name = author.rpartition(" <")[0] or name
     date = git_date(patch.date)
     env = {
         **_COMMITTER,
         "GIT_COMMITTER_DATE": date,
-        "GIT_AUTHOR_NAME": patch.author.rpartition(" <")[0] or name or "unknown",
+        "GIT_AUTHOR_NAME": name if name.strip(_CRUD) else "unknown",
         "GIT_AUTHOR_EMAIL": address or "unknown",
         "GIT_AUTHOR_DATE": date,
     }
     words = ("-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree_id, "-p", parent)
-    return repository.git(*words, env=env, stdin=patch.message.encode(errors="replace")).stdout.strip()
+    message = patch.message.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace")
+    try:
+        return repository.git(*words, env=env, stdin=message).stdout.strip()
+    except CommandError as err:
+        raise PatchError(
+            f"git refuses to commit patch {patch.index} '{patch.subject}': {err.message}",
+            remedy="look at the author and the text of the mail",
+        ) from err
 
 
 def git_date(text: str) -> str:
@@ -136,8 +154,8 @@ def _require_safe_paths(patch: Patch) -> None:
         for path in (file.old_path, file.new_path):
             if path is not None and is_unsafe_path(path):
                 raise PatchError(
-                    f"patch {patch.index} '{patch.subject}' names '{path}', which is outside the tree or inside .git; "
-                    "nothing was applied",
+                    f"patch {patch.index} '{patch.subject}' names '{path[:_SHOWN_CHARS]}', which is outside the tree, "
+                    "inside .git, or too long or deep; nothing was applied",
                     remedy="do not use this series",
                 )
 

@@ -24,7 +24,7 @@ _BASE_COMMIT = re.compile(r"^base-commit:\s*([0-9a-f]{7,64})\s*$", re.MULTILINE 
 _PREREQUISITE = re.compile(r"^prerequisite-patch-id:\s*([0-9a-f]{40,64})\s*$", re.MULTILINE | re.IGNORECASE)
 _BASED_ON = re.compile(r"^Based-on:\s*<?([^\s<>]+)>?", re.MULTILINE | re.IGNORECASE)
 _TRAILER = re.compile(
-    r"^((?:Reviewed|Acked|Tested|Reported|Suggested|Signed-off|Co-developed)-by: \S.*?)\s*$", re.MULTILINE
+    r"^((?:Reviewed|Acked|Tested|Reported|Suggested|Signed-off|Co-developed)-by: \S.*)$", re.MULTILINE
 )
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -236,4 +236,4 @@ def _trailers(patch: Mail, mails: Sequence[Mail]) -> tuple[str, ...]:
 
 
 def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(found for text in texts for found in pattern.findall(text)))
+    return tuple(dict.fromkeys(found.rstrip() for text in texts for found in pattern.findall(text)))

@@ -9,10 +9,12 @@ import re
 from dataclasses import dataclass
 
 _GIT_HEADER = re.compile(r"^diff --git (.+)$")
-_HUNK_HEADER = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK_HEADER = re.compile(r"^@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 _INDEX = re.compile(r"^index ([0-9a-f]{4,64})\.\.([0-9a-f]{4,64})")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)")
+_LONGEST_PATH_BYTES = 4096
+_DEEPEST_PATH = 100
 _SIMPLE_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -83,8 +85,10 @@ def files_from_diff(text: str) -> tuple[FileDiff, ...]:
 
 
 def is_unsafe_path(path: str) -> bool:
-    """Tell whether a path leaves the tree or reaches into ``.git``."""
+    """Tell whether a path leaves the tree, reaches into ``.git``, or is one that git and file systems choke on."""
     parts = path.split("/")
+    if len(parts) > _DEEPEST_PATH or len(path.encode(errors="replace")) > _LONGEST_PATH_BYTES or "\0" in path:
+        return True
     return path.startswith("/") or any(
         part in ("", ".", "..") or part.lower() == ".git" or part.lower().startswith("git~") for part in parts
     )

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.header import decode_header
 from email.message import Message
+from email.parser import BytesHeaderParser
 
+from lab.errors import InputError
 from lab.series.subject import Subject, subject_from_text
 
 _MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
@@ -42,8 +44,20 @@ class Mail:
 
 
 def mail_from_bytes(raw: bytes) -> Mail:
-    """Return what a mail says; never fails, whatever the bytes."""
-    message = email.message_from_bytes(raw)
+    """Return what a mail says, whatever the bytes.
+
+    :raise InputError: its parts are nested too deep.
+    """
+    try:
+        return _mail(raw, email.message_from_bytes(raw))
+    except RecursionError:
+        subject = " ".join(_header(BytesHeaderParser().parsebytes(raw), "Subject").split())
+        raise InputError(
+            f"the mail '{subject}' cannot be read: its MIME parts are nested too deep", remedy="leave that mail out"
+        ) from None
+
+
+def _mail(raw: bytes, message: Message) -> Mail:
     subject_line = " ".join(_header(message, "Subject").split())
     parents = dict.fromkeys(
         [

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import tempfile
 import zlib
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import InputError
+from lab.files import read_input
 from lab.series.repository import run_git
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -38,14 +40,14 @@ def mails_from_path(path: Path) -> tuple[bytes, ...]:
 
 def _contents(path: Path) -> Iterator[bytes]:
     if not path.is_dir():
-        yield _plain(path, path.read_bytes())
+        yield _plain(path, read_input(path, limit_bytes=_LARGEST_MAILBOX_BYTES))
         return
     if (path / "cur").is_dir() or (path / "new").is_dir():
         files = [file for name in ("cur", "new") if (path / name).is_dir() for file in (path / name).iterdir()]
     else:
         files = [file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(_MAIL_FILE)]
     for file in sorted(file for file in files if file.is_file() and not file.name.startswith(".")):
-        yield _plain(file, file.read_bytes())
+        yield _plain(file, read_input(file, limit_bytes=_LARGEST_MAILBOX_BYTES))
 
 
 def _plain(path: Path, content: bytes) -> bytes:
@@ -55,7 +57,7 @@ def _plain(path: Path, content: bytes) -> bytes:
     """
     if content.startswith(_GZIP_MAGIC):
         try:
-            with gzip.open(path) as packed:
+            with gzip.open(io.BytesIO(content)) as packed:
                 content = packed.read(_LARGEST_MAILBOX_BYTES + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
             raise InputError(f"{path} is damaged gzip: {err}", remedy="fetch it again") from err

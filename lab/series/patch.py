@@ -28,7 +28,8 @@ def patch_from_mail(mail: Mail, index: int, trailers: tuple[str, ...] = ()) -> P
         body = message_file.read_text(encoding="utf-8", errors="replace")
     if not diff.strip():
         raise InputError(f"git finds no patch in the mail '{name}'")
-    facts = dict(line.split(": ", 1) for line in result.stdout.splitlines() if ": " in line)
+    # Not splitlines(): it also splits where the subject has a Unicode line separator, and an author may follow that.
+    facts = dict(line.split(": ", 1) for line in result.stdout.split("\n") if ": " in line)
     subject = facts.get("Subject", mail.subject.title)
     return Patch(
         index=index,

@@ -32,6 +32,7 @@ _SETTINGS = (
     "core.protectNTFS=true",
     "commit.gpgSign=false",
     "gc.auto=0",
+    "protocol.allow=never",
     # A tree that belongs to another user was named on the command line; reading it runs nothing of theirs.
     "safe.directory=*",
 )
@@ -42,10 +43,15 @@ _ATTRIBUTES = "* -text !eol -ident -filter !working-tree-encoding !merge\n"
 
 
 def git_environment() -> dict[str, str]:
-    """Return the whole environment that git gets: nothing of the user's settings, one language for messages."""
+    """Return the whole environment that git gets: nothing of the user's settings, one language for messages.
+
+    The lab's settings are in it too, as git-config(1) has it under ``GIT_CONFIG_COUNT``: there they outrank the
+    tree's own, and stay out of the words that an error message shows.
+    """
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
         **passed_on,
+        **_settings(),
         "LC_ALL": "C.UTF-8",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -53,6 +59,9 @@ def git_environment() -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        # A partial clone fetches what it lacks, by whatever command its own settings name (gitremote-helpers(7), ext).
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "",
     }
 
 
@@ -70,7 +79,7 @@ def run_git(
     :raise DeadlineError: it did not end within ten minutes.
     """
     return run(
-        ["git", *_settings(), *words],
+        ["git", *words],
         cwd=cwd,
         env={**git_environment(), **(env or {})},
         inherit_env=False,
@@ -80,8 +89,11 @@ def run_git(
     )
 
 
-def _settings() -> list[str]:
-    return [word for setting in _SETTINGS for word in ("-c", setting)]
+def _settings() -> dict[str, str]:
+    variables = {"GIT_CONFIG_COUNT": str(len(_SETTINGS))}
+    for number, setting in enumerate(_SETTINGS):
+        variables[f"GIT_CONFIG_KEY_{number}"], _, variables[f"GIT_CONFIG_VALUE_{number}"] = setting.partition("=")
+    return variables
 
 
 @dataclass(frozen=True)
@@ -94,10 +106,15 @@ class Repository:
     git_dir: Path
 
     def git(
-        self, *words: str | Path, env: Mapping[str, str] | None = None, stdin: bytes = b"", check: bool = True
+        self,
+        *words: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        check: bool = True,
     ) -> CommandResult:
         """Run git in this repository; see :func:`run_git`."""
-        return run_git(f"--git-dir={self.git_dir}", *words, env=env, stdin=stdin, check=check)
+        return run_git(f"--git-dir={self.git_dir.absolute()}", *words, cwd=cwd, env=env, stdin=stdin, check=check)
 
     def commit_id(self, revision: str) -> str | None:
         """Return the commit a name stands for, or None where there is no such commit."""
@@ -129,7 +146,7 @@ class Repository:
         """
         # The files of a source are no near-copies of each other: looking for deltas costs time and saves little.
         words = ("-c", "pack.compression=1", "fast-import", "--quiet", "--done", "--force", "--depth=0")
-        argv = ["git", f"--git-dir={self.git_dir}", *_settings(), *words]
+        argv = ["git", f"--git-dir={self.git_dir}", *words]
         with fed(argv, env=git_environment(), inherit_env=False) as stream:
             yield stream
 
@@ -184,13 +201,25 @@ def is_git_tree(folder: Path) -> bool:
 def borrow(tree: Path) -> Repository:
     """Return a repository of the lab's own that sees every object of the user's tree.
 
-    :raise InputError: the folder is not a git tree.
+    :raise InputError: the folder is not a git tree, or not one whose objects can be borrowed.
     """
+    asked = ("rev-parse", "--path-format=absolute", "--git-path", "objects", "--show-object-format")
     try:
-        found = run_git("-C", tree, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+        found = run_git("-C", tree, *asked)
     except CommandError as err:
         raise InputError(f"{tree} is not a git tree: {err.message}", remedy="name a clone of QEMU") from err
-    objects = Path(found.stdout.strip())
+    path, _, object_format = found.stdout.removesuffix("\n").rpartition("\n")
+    if object_format != "sha1":
+        raise InputError(
+            f"{tree} is a git tree with {object_format} object names; the lab reads those with sha1",
+            remedy="name a clone of QEMU",
+        )
+    if "\n" in path or "\N{REPLACEMENT CHARACTER}" in path:
+        raise InputError(
+            f"the path of {tree} holds a line end or is not UTF-8, which git's list of alternates cannot express",
+            remedy="rename the folder",
+        )
+    objects = Path(path)
     name = f"tree-{hashlib.sha256(str(objects).encode()).hexdigest()[:16]}"
     repository = open_repository(name)
     info = repository.git_dir / "objects" / "info"

@@ -7,6 +7,8 @@ from typing import Any
 
 from lab.errors import InputError
 
+_SHOWN_MISSING = 5
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -90,7 +92,9 @@ class Series:
         :raise InputError: patches are missing; the message names them.
         """
         if self.missing:
-            names = ", ".join(f"{index}/{self.expected}" for index in self.missing)
+            names = ", ".join(f"{index}/{self.expected}" for index in self.missing[:_SHOWN_MISSING])
+            if len(self.missing) > _SHOWN_MISSING:
+                names += f" and {len(self.missing) - _SHOWN_MISSING} more"
             raise InputError(
                 f"'{self.title}' (v{self.revision}) is not complete: patch {names} is missing",
                 remedy="fetch the whole thread, or add --partial to go on with the patches that are there",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -196,3 +199,70 @@ def test_listener_that_fails_ends_the_command(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         command.run_logged(["sh", "-c", "echo $$; exec sleep 60"], log=tmp_path / "build.log", on_line=listen)
     _assert_gone(pids[0])
+
+
+# ninja gives every compiler a process group of its own, and so does a shell with job control.
+_OWN_GROUP = "set -m; sh -c 'trap \"\" TERM HUP; echo $$ > {note}; while :; do sleep 0.1; done' >/dev/null 2>&1 &"
+
+
+def _pid_in(note: Path) -> int:
+    def read() -> int | None:
+        return int(note.read_text() or 0) if note.exists() else None
+
+    return Deadline(5).wait_for("the child's note", read)
+
+
+def test_child_in_a_group_of_its_own_is_gone_when_the_command_is(tmp_path: Path) -> None:
+    """An interrupted command is over only when everything in its session is, whatever group that is in."""
+    note = tmp_path / "pid"
+
+    def interrupt(_: str) -> None:
+        assert _process_is_gone(_pid_in(note)) is None
+        raise KeyboardInterrupt
+
+    script = f"{_OWN_GROUP.format(note=note)} echo started; wait"
+    with pytest.raises(KeyboardInterrupt):
+        command.run_logged(["sh", "-c", script], log=tmp_path / "log", on_line=interrupt)
+    assert _process_is_gone(_pid_in(note))
+
+
+def test_late_command_may_tidy_up(tmp_path: Path) -> None:
+    """A command is asked to end before it is killed; that it then ends well does not make it done."""
+    script = f"trap 'echo tidy > {tmp_path}/note; exit 0' TERM; echo; while :; do sleep 0.02; done"
+    with pytest.raises(DeadlineError):
+        command.run_logged(["sh", "-c", script], log=tmp_path / "log", timeout_s=0.2)
+    assert (tmp_path / "note").read_text() == "tidy\n"
+
+
+def test_command_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Being asked to end and ignoring it buys a moment, no more."""
+    monkeypatch.setattr(command, "_GRACE_S", 0.05)
+    note = tmp_path / "pid"
+    script = f"trap '' TERM; echo $$ > {note}; while :; do sleep 0.1; done"
+    with pytest.raises(DeadlineError):
+        command.run(["sh", "-c", script], timeout_s=0.2)
+    assert _process_is_gone(_pid_in(note))
+
+
+def test_logged_deadline_is_met_when_another_session_holds_the_pipe(tmp_path: Path) -> None:
+    """A daemon that keeps our pipe open and cannot be reached does not keep us."""
+    note = tmp_path / "pid"
+    child = f"import os, time; os.setsid(); open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])"
+    began = time.monotonic()
+    try:
+        with pytest.raises(DeadlineError):
+            command.run_logged([sys.executable, "-c", script], log=tmp_path / "log", timeout_s=0.5)
+        assert time.monotonic() - began < 10
+    finally:
+        os.kill(_pid_in(note), signal.SIGKILL)
+
+
+def test_logged_line_without_an_end(tmp_path: Path) -> None:
+    """The last line needs no newline, and a line of megabytes comes in pieces instead of filling the memory."""
+    lines: list[str] = []
+    command.run_logged(["printf", r"one\ntwo"], log=tmp_path / "log", on_line=lines.append)
+    assert lines == ["one", "two"]
+    lines.clear()
+    command.run_logged(["head", "-c", "3000000", "/dev/zero"], log=tmp_path / "log", on_line=lines.append)
+    assert len(lines) > 1 and sum(map(len, lines)) == 3_000_000

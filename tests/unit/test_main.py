@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -190,3 +192,81 @@ def test_module_is_the_command() -> None:
     """``python -m lab`` is the same as ``lab``."""
     done = subprocess.run([sys.executable, "-m", "lab", "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"lab {__version__}\n")
+
+
+def test_hang_up_is_an_interruption() -> None:
+    """A connection that drops runs the clean-up, too; under nohup it is nothing."""
+    body = """
+    print("ready", flush=True)
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("went on", flush=True)
+    """
+    for before, says, code in (("", "ready\n", 130), ("trap '' HUP; ", "ready\nwent on\n", 0)):
+        argv = ["sh", "-c", f'{before}exec "$@"', "sh", *_lab(body)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (code, says)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 3), (">/dev/full 2>/dev/full", 3)]
+)
+def test_output_that_nobody_can_read(redirection: str, code: int) -> None:
+    """Closed streams are as good as /dev/null; a full disk is the host's, and said where that is possible."""
+    argv = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "lab", "--version"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert ("No space left" in done.stderr) == (redirection == ">/dev/full")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM])
+def test_host_that_refuses(number: int, verb: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk or a folder of somebody else is the host's, and the file is named."""
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    verb(fail)
+    assert entry.run(["probe"]) == 3
+    said = capsys.readouterr().err
+    assert f"/some/file: {os.strerror(number)}" in said and "LAB_CACHE" in said
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ELOOP])
+def test_path_that_cannot_be_used(number: int, verb: Callable[..., None]) -> None:
+    """A path that no file can have is the user's."""
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "x" * 300)
+
+    verb(fail)
+    assert entry.run(["probe"]) == 2
+
+
+def test_working_folder_that_was_removed(
+    verb: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What fails because of that says so."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    verb(Path.cwd)
+    assert entry.run(["probe"]) == 3
+    assert "working folder was removed" in capsys.readouterr().err
+
+
+def test_words_of_the_command_line_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that a script passed on is shown with its control characters visible, below the usage."""
+    assert entry.run(["--x\x1b[31m"]) == 2
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and r"--x\x1b[31m" in said and said.startswith("Usage: lab")
+
+
+def test_wrong_word_that_click_finds_later(verb: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    """What click says without a usage is an input error like any other."""
+
+    def fail() -> None:
+        raise click.ClickException("no \x1b good")
+
+    verb(fail)
+    assert entry.run(["probe"]) == 2
+    assert capsys.readouterr().err == "lab: error: no \\x1b good\n"

@@ -55,3 +55,10 @@ def test_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_project_is_the_checkout() -> None:
     """The project's folder holds the job files and the image recipes."""
     assert (settings.project_dir() / "jobs").is_dir() and (settings.project_dir() / "guest-images").is_dir()
+
+
+def test_home_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tilde with the name of no user is an error that names the setting."""
+    monkeypatch.setenv("LAB_CACHE", "~lab-no-such-user/x")
+    with pytest.raises(HostError, match="LAB_CACHE is '~lab-no-such-user/x'"):
+        settings.cache_dir()

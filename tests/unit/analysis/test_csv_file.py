@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,10 @@ def test_blank_lines_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
         ("arm,block,iops\nbaseline,1,inf\n", "data.csv:2: iops is inf"),
         ("arm,block,iops\nbaseline,1,fast\n", "data.csv:2: iops 'fast'"),
         ("arm,block,iops\nbaseline,0,1\n", "data.csv:2: block '0'"),
+        ("arm,block,iops\nbaseline,1,1.7e308\n", "data.csv:2: iops is 1.7e308"),
+        (f"arm,block,iops\nbaseline,{'9' * 5000},1\n", "data.csv:2: block"),
+        ("arm,block,iops\nbaseline,1000000001,1\n", "data.csv:2: block"),
+        ("arm,block,a,iops\nbaseline,1,1,5\nbaseline,2,1.0,5\n", "cannot be told apart"),
         ("arm,block,iops\nbaseline,\u0661,1\n", "data.csv:2: block"),
         ("arm,block,iops\nold,1,1\n", "data.csv:2: 'old'"),
         ("arm,block,iops\nbaseline,1\n", "data.csv:2: 2 fields"),
@@ -82,3 +87,17 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """The message says why it cannot be read."""
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_csv(tmp_path / "none.csv", CsvSettings())
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "9" * 400, "9" * 5000])
+def test_a_level_that_is_no_number_is_a_word(tmp_path: Path, text: str) -> None:
+    """No such number could be written as JSON or put on an axis."""
+    results = read(tmp_path, f"arm,block,a,iops\nbaseline,1,{text},5\n")
+    assert results.records[0].scheduled.cell.point.levels == (("a", text),)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Only regular files are read."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="not a regular file"):
+        read_csv(tmp_path / "pipe", CsvSettings())

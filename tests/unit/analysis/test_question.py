@@ -53,7 +53,9 @@ def test_levels_keep_their_types() -> None:
     [
         ({}, "title"),
         ({"title": "x", "judge": {"alpha": 2}}, "judge.alpha"),
+        ({"title": "x", "judge": {"alpha": 1e-300}}, "judge.alpha"),
         ({"title": "x", "judge": {"smallest_effect": 0}}, "judge.smallest_effect"),
+        ({"title": "x", "judge": {"smallest_effect": 1e-320}}, "judge.smallest_effect"),
         ({"title": "x", "judge": {"metrics": ["speed"]}}, "no metric 'speed'"),
         ({"title": "x", "reference": {"table": "../../etc/passwd", "factor": "a"}}, "reference.table"),
     ],
@@ -76,3 +78,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_question_can_be_made_without_a_file() -> None:
     """The defaults of the class are those of a CSV file."""
     assert Question("x").effect_of(METRICS["iops"]) == 0.02
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000])
+def test_a_file_that_overwhelms_the_parser(tmp_path: Path, text: str) -> None:
+    """Too deep or too long is damage like any other."""
+    (tmp_path / "experiment.toml").write_text(text)
+    with pytest.raises(InputError, match=r"experiment\.toml"):
+        read_question(tmp_path / "experiment.toml")

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 
 from lab.analysis.results import read_results
 from lab.errors import InputError
-from lab.record import Outcome, json_from_record
+from lab.record import Level, Outcome, json_from_record
 from tests.unit.analysis.campaign import Campaign, write_campaign, write_lines
 
 SMALL = Campaign(blocks=2)
@@ -133,4 +134,47 @@ def test_the_schedule_may_not_repeat_itself(folder: Path) -> None:
     first = json.loads((folder / "schedule.jsonl").read_text().splitlines()[0])
     write_lines(folder / "schedule.jsonl", [first, first])
     with pytest.raises(InputError, match=r"schedule\.jsonl:2"):
+        read_results(folder)
+
+
+@pytest.mark.parametrize("number", ["1.7e308", "-1e18", "1e-300"])
+def test_a_value_that_cannot_have_been_measured(folder: Path, number: str) -> None:
+    """What arithmetic has no room for is damage, with its line."""
+    text = (folder / "runs.jsonl").read_text().replace('"iops": ', f'"iops": {number}, "was": ', 1)
+    (folder / "runs.jsonl").write_text(text)
+    with pytest.raises(InputError, match=r"runs\.jsonl:1: iops is"):
+        read_results(folder)
+
+
+@pytest.mark.parametrize("levels", [(1, True), (1, 1.0), (1, "1")])
+def test_levels_that_cannot_be_told_apart(folder: Path, levels: tuple[Level, ...]) -> None:
+    """Two levels that are equal, or are written alike, would be one column here and two there."""
+    line = json.loads((folder / "schedule.jsonl").read_text().splitlines()[0])
+    (folder / "runs.jsonl").unlink()
+    lines = [line | {"position": place, "levels": {"a": level}} for place, level in enumerate(levels, start=1)]
+    write_lines(folder / "schedule.jsonl", lines)
+    with pytest.raises(InputError, match="cannot be told apart"):
+        read_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [('"block": 1', f'"block": {10**10}', "block"), ('"iothreads": 1', '"iothreads": 1' + "0" * 400, "iothreads")],
+)
+def test_a_schedule_of_absurd_numbers(folder: Path, old: str, new: str, words: str) -> None:
+    """A block or level that no array and no axis can hold is named with its line."""
+    lines = (folder / "schedule.jsonl").read_text().splitlines(keepends=True)
+    place = next(index for index, line in enumerate(lines) if old in line)
+    lines[place] = lines[place].replace(old, new)
+    (folder / "schedule.jsonl").write_text("".join(lines))
+    with pytest.raises(InputError, match=rf"schedule\.jsonl:{place + 1}: {words}"):
+        read_results(folder)
+
+
+@pytest.mark.parametrize("name", ["experiment.toml", "schedule.jsonl", "runs.jsonl", "host.json"])
+def test_a_pipe_is_not_waited_for(folder: Path, name: str) -> None:
+    """Only regular files are read."""
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(InputError, match="not a regular file"):
         read_results(folder)

@@ -77,3 +77,8 @@ def test_cells_with_missing_values_are_judged_by_those_they_have() -> None:
     gaps, lower = level_gaps(cells, 0.02)
     assert gaps[0] == gaps[1] == 0 and gaps[2] == pytest.approx(1.0, abs=0.01) and lower[2] == 3
     assert np.isnan(medians(np.empty((2, 0)))).all()
+
+
+def test_the_drift_of_absurd_block_numbers_is_bounded() -> None:
+    """Blocks that lie a billion apart make a line whose end has no exponential otherwise."""
+    assert drift(np.array([1.0, 2, 3, 4, 5, 1e9]), np.array([0.0, 1, 2, 3, 4, 5])) == 50

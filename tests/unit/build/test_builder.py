@@ -4,14 +4,16 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
-from lab.build.area import area_for, prune_areas, subprojects_of
+from lab.build.area import WorkArea, area_for, marked_dirty, prune_areas, subprojects_of
 from lab.build.builder import Builder
 from lab.build.source import source_from_commit
-from lab.errors import CommandError, InputError
+from lab.command import run_logged
+from lab.errors import CommandError, DeadlineError, HostError, InputError, LabError
 from lab.progress import SilentProgress
 from tests.unit.build.fake_tree import FILES, SCSI, TOOLCHAIN, commit_again, fake_source
 from tests.unit.series.letters import make_tree
@@ -229,3 +231,63 @@ def test_a_second_process_waits_and_then_finds_the_build(tmp_path: Path, cache: 
         aside.rename(entry)
     thread.join(10)
     assert found[0].cached
+
+
+def test_objects_of_a_build_that_was_cut_short_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of one that was interrupted; what ended by itself, well or not, is built on."""
+    made = builder(tmp_path)
+    area = area_for(made.source, TOOLCHAIN)
+
+    def interrupted(*words: Any, **options: Any) -> None:
+        run_logged(*words, **options)
+        assert area.dirty.exists()
+        (area.build / "half-an-object").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lab.build.area.run_logged", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.build(made.source.commit, title="base")
+    assert area.dirty.exists() and (area.build / "half-an-object").exists()
+    assert made.build(made.source.commit, title="base").steps == 2
+    assert not area.dirty.exists() and not (area.build / "half-an-object").exists()
+    assert not list(area.folder.glob("discarded-*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [(CommandError("x"), False), (InputError("x"), False), (HostError("x"), False), (DeadlineError("x"), True)],
+)
+def test_an_area_is_dirty_after_what_did_not_end_by_itself(tmp_path: Path, error: LabError, stays: bool) -> None:
+    """A compile error ends ninja; a deadline kills it."""
+    area = WorkArea(tmp_path)
+    area.build.mkdir()
+
+    def build() -> None:
+        with marked_dirty(area):
+            assert area.dirty.exists()
+            raise error
+
+    with pytest.raises(type(error)):
+        build()
+    assert area.dirty.exists() == stays and area.build.exists()
+
+
+def test_a_tree_without_configure_is_an_input_error(tmp_path: Path) -> None:
+    """It says so before anything is checked out."""
+    files = {path: text for path, text in FILES.items() if path != "configure"}
+    repository, commits = make_tree(tmp_path / "r.git", files)
+    made = Builder.open(source_from_commit(repository, commits[0], "fake"), QUIET)
+    with pytest.raises(InputError, match="fake has no 'configure'"):
+        made.build(made.source.commit, title="base")
+
+
+def test_an_area_that_is_nested_too_deep_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not said to be removed."""
+    area_for(fake_source(tmp_path / "r.git"), TOOLCHAIN)
+
+    def rmtree(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    assert prune_areas(-1.0) == ()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,3 +103,16 @@ def test_a_description_of_another_format_is_built_again(build: Build) -> None:
     value = json.loads(description.read_text())
     description.write_text(json.dumps({**value, "format": 99}))
     assert find_entry(build.key) is None
+
+
+def test_an_entry_that_is_nested_too_deep(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is damaged, listed, and where Python cannot remove it, not said to be removed."""
+
+    def give_up(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(Path, "rglob", give_up)
+    monkeypatch.setattr(shutil, "rmtree", give_up)
+    assert find_entry(build.key) is None
+    assert [info.size_bytes for info in list_entries()] == [0]
+    assert prune(-1.0) == () and build.folder.exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.build import importing
 from lab.build.importing import Member, import_members, members_of_folder, members_of_tarball
 from lab.errors import InputError
 from lab.progress import SilentProgress
@@ -98,9 +100,90 @@ def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path: Path, monkeypatc
     """It is named."""
     (tmp_path / "x").touch()
 
-    def refuse(_: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
+    def refuse(path: Path, *_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(InputError, match="x cannot be read: Permission denied"):
         list(members_of_folder(tmp_path))
+
+
+def packed(folder: Path, *infos: tarfile.TarInfo, cut: slice = slice(None), kind: str = "gz") -> Path:
+    """Return a tarball with these members, each full of ``x``."""
+    path = folder / f"x.tar.{kind}"
+    with tarfile.open(path, f"w:{kind}") as archive:  # type: ignore[call-overload]
+        for info in infos:
+            archive.addfile(info, io.BytesIO(b"x" * info.size))
+    path.write_bytes(path.read_bytes()[cut])
+    return path
+
+
+def member(name: str, size: int = 0, link: str = "") -> tarfile.TarInfo:
+    """Return a file, or a hard link."""
+    info = tarfile.TarInfo(f"qemu/{name}")
+    info.size = size
+    if link:
+        info.type, info.linkname = tarfile.LNKTYPE, f"qemu/{link}"
+    return info
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2"])
+def test_a_tarball_with_wrong_bytes_is_an_input_error(tmp_path: Path, kind: str) -> None:
+    """Whatever the compression finds wrong, in the middle or in the checksum at its end."""
+    path = packed(tmp_path, member("a", 9000), kind=kind)
+    good = path.read_bytes()
+    assert len(list(members_of_tarball(path))) == 1
+    for at in (len(good) // 2, -7):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 0xFF]) + good[at:][1:])
+        with pytest.raises(InputError, match="cannot be read as a tarball"):
+            list(members_of_tarball(path))
+
+
+def test_a_damaged_header_does_not_end_a_tarball(tmp_path: Path) -> None:
+    """Nor does the end of a file that was cut off between two members."""
+    path = packed(tmp_path, member("a", 512), member("b", 512), kind="")
+    good = path.read_bytes()
+    for bad in (good[:1024], good[:1024] + b"?" * 512 + good[1536:]):
+        path.write_bytes(bad)
+        with pytest.raises(InputError, match="damaged, or was cut off"):
+            list(members_of_tarball(path))
+
+
+@pytest.mark.parametrize("links", [[("a", "none")], [("a", "a")], [("a", "b"), ("b", "a")]])
+def test_a_link_to_no_file_is_an_input_error(tmp_path: Path, links: list[tuple[str, str]]) -> None:
+    """It names nothing, or itself."""
+    path = packed(tmp_path, *[member(name, link=target) for name, target in links])
+    with pytest.raises(InputError, match="which is no file in it"):
+        list(members_of_tarball(path))
+
+
+def test_a_tarball_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One member, all of them, copies by link, and what follows the end."""
+    monkeypatch.setattr(importing, "_LARGEST_FILE_BYTES", 5000)
+    monkeypatch.setattr(importing, "_LARGEST_SOURCE_BYTES", 20000)
+    with pytest.raises(InputError, match="a file 'qemu/a' of more than"):
+        list(members_of_tarball(packed(tmp_path, member("a", 5001))))
+    with pytest.raises(InputError, match="unpacks to more than"):
+        list(members_of_tarball(packed(tmp_path, *[member(name, 5000) for name in "abcdefg"])))
+    links = [member(name, link="a") for name in "bcdefg"]
+    with pytest.raises(InputError, match="unpacks to more than"):
+        list(members_of_tarball(packed(tmp_path, member("a", 5000), *links)))
+    path = packed(tmp_path, member("a"))
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(30000)))
+    with pytest.raises(InputError, match="unpacks to more than"):
+        list(members_of_tarball(path))
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_headers_that_exhaust_something_are_an_input_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """A name of many GiB, or a chain of headers."""
+
+    def exhaust(_: tarfile.TarFile) -> None:
+        raise error
+
+    path = packed(tmp_path, member("a"))
+    monkeypatch.setattr(tarfile.TarFile, "next", exhaust)
+    with pytest.raises(InputError, match="headers are too large"):
+        list(members_of_tarball(path))

@@ -90,3 +90,18 @@ def test_a_tarball_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match="cannot be read: Permission denied"):
         source_from_path(path, None, progress=QUIET)
+
+
+def test_a_clone_without_the_content_of_its_files_is_told_from_another_project(tmp_path: Path) -> None:
+    """As a partial clone is, or a damaged one; how to get the content is said."""
+    theirs, _ = make_tree(tmp_path / "r.git", FILES)
+    clone = tmp_path / "clone"
+    theirs.git("config", "uploadpack.allowFilter", "true")
+    words = ("clone", "--quiet", "--bare", "--filter=blob:none", f"file://{theirs.git_dir}", clone)
+    run_git(*words, env={"GIT_ALLOW_PROTOCOL": "file"})
+    with pytest.raises(InputError, match="their content is missing") as caught:
+        source_from_git(clone, "topic")
+    assert "--refetch" in caught.value.remedy
+    other, _ = make_tree(tmp_path / "o.git", {"VERSION/x": "1\n", "hw/scsi/virtio-scsi.c": ""})
+    with pytest.raises(InputError, match="not a source of QEMU"):
+        source_from_git(other.git_dir, "topic")

@@ -8,6 +8,7 @@ import pytest
 
 from lab.__main__ import run
 from lab.build import builder
+from lab.cli import build as verb
 from lab.errors import ExitCode
 from lab.series.repository import run_git
 from tests.unit.build.fake_tree import FILES, SCSI, TOOLCHAIN
@@ -93,3 +94,30 @@ def test_what_contradicts_itself_is_exit_code_2(
     """No series, no tree, no such tree, no duration."""
     tree_option = ("--tree", tree) if argv == ("--each-patch",) else ()
     assert run(["build", *tree_option, *argv]) == ExitCode.INPUT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--each-patch"],
+        ["--control", "--range", "a..b"],
+        ["--list", "--prune", "1h"],
+        ["--list", "--series", "x.mbox"],
+        ["--prune", "1h", "--tree", "x"],
+        ["--list", "--refresh"],
+    ],
+)
+def test_modes_that_contradict_are_refused_first(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read, fetched or removed for them."""
+    for name in ("_manage", "_source", "load_series"):
+        monkeypatch.setattr(verb, name, lambda *_, name=name, **__: pytest.fail(name))
+    assert run(["build", *words]) == ExitCode.INPUT
+
+
+def test_git_that_is_missing_is_the_hosts(
+    tree: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tree is not blamed for it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(["build", "--tree", tree]) == ExitCode.HOST
+    assert "git is not installed" in capsys.readouterr().err

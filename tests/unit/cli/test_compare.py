@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from lab.cli.compare import compare, report
@@ -56,7 +57,7 @@ def test_the_smallest_effect_of_a_csv_file_can_be_chosen(table: Path, effect: st
     assert run(compare, table, "--smallest-effect", effect) == ExitCode.DONE
 
 
-@pytest.mark.parametrize("effect", ["much", "0", "100%", "-1%", "nan", "2"])
+@pytest.mark.parametrize("effect", ["much", "0", "100%", "-1%", "nan", "2", "1e-320"])
 def test_an_effect_that_is_none(table: Path, effect: str) -> None:
     """An effect is more than nothing and less than everything."""
     with pytest.raises(InputError, match="not an effect"):
@@ -81,3 +82,17 @@ def test_report_writes_and_exits_like_compare(tmp_path: Path, capsys: pytest.Cap
     folder = write_campaign(tmp_path / "demo", Campaign(effect=lambda point: 0.5))
     assert run(report, folder) == ExitCode.FINDING
     assert str(folder / "report" / "iops.png") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("alpha", ["nan", "0", "0.5", "1e-300", "-1"])
+def test_an_alpha_that_is_none(table: Path, alpha: str) -> None:
+    """The chance of a false alarm is a small number, but not none at all."""
+    with pytest.raises(InputError, match="--alpha"):
+        run(compare, table, "--alpha", alpha)
+
+
+@pytest.mark.parametrize("verb", [compare, report])
+def test_the_help_has_its_example_on_lines_of_its_own(verb: click.Command) -> None:
+    """Click keeps a paragraph as it is after a backspace character, which is not to be seen."""
+    shown = verb.get_help(click.Context(verb))
+    assert "\\b" not in shown and "\b" not in shown and "Example:\n" in shown

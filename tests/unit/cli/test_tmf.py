@@ -119,3 +119,19 @@ def test_something_that_is_no_program(lab: Lab) -> None:
         lab.call("--qemu", "not-a-program")
     with pytest.raises(click.UsageError):
         lab.call("--qemu", "missing")
+
+
+def test_a_binary_is_the_file_that_was_named(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``./good`` is not looked for on PATH, where another may have that name."""
+    asked: list[Path] = []
+
+    def mappings_of(qemu: Path) -> tuple[str, ...]:
+        asked.append(qemu)
+        return ("none",)
+
+    monkeypatch.setattr(verb, "mappings_of", mappings_of)
+    monkeypatch.chdir(lab.folder)
+    for name in ("./good", "good"):
+        argv = ["--qemu", name, "--candidate", name, "--only", ONLY, "--quiet"]
+        verb.tmf.main(args=argv, prog_name="lab", standalone_mode=False)
+    assert asked == [lab.folder / "good"] * 4

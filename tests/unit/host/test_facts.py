@@ -130,6 +130,13 @@ def test_what_is_no_list_of_cpus(text: str) -> None:
         cpus_from_list(text)
 
 
+@pytest.mark.parametrize("text", ["0-99999999999", "99999999999", "5-" + "9" * 5000])
+def test_a_list_of_more_cpus_than_there_can_be(text: str) -> None:
+    """A damaged or hostile list does not fill the memory."""
+    with pytest.raises(ValueError, match=r"more than any host|digits"):
+        cpus_from_list(text)
+
+
 def test_the_same_host_has_the_same_fingerprint(tmp_path: Path) -> None:
     """Load, free memory and tuning change between runs of one host, and a little memory from boot to boot."""
     facts = host_facts(bare_metal(tmp_path))

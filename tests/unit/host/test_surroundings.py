@@ -84,3 +84,15 @@ def test_this_host_can_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert around.missing == REQUIREMENTS[:1] and around.is_root == (os.geteuid() == 0)
     assert (around.cache.path, around.cache.used_mib) == (tmp_path, 0)
     assert around.cache.free_mib > 0
+
+
+def test_disk_use_of_what_is_nested_too_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python cannot walk is not counted, and is no error."""
+
+    def walk(_: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        yield str(tmp_path), [], ["data"]
+        raise RecursionError
+
+    (tmp_path / "data").write_bytes(os.urandom(2 << 20))
+    monkeypatch.setattr(os, "walk", walk)
+    assert used_mib(tmp_path) == 2

@@ -279,3 +279,10 @@ def test_a_script_that_is_not_there_is_told(lab: Lab, tmp_path: Path) -> None:
     """By name."""
     with pytest.raises(InputError, match="absent"):
         lab.build(default(init=tmp_path / "absent"))
+
+
+def test_a_script_that_is_a_pipe_is_not_waited_for(lab: Lab, tmp_path: Path) -> None:
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"is no good: .* cannot be read: it is not a regular file"):
+        lab.build(default(init=tmp_path / "pipe"))

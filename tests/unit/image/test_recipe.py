@@ -86,3 +86,12 @@ def test_a_missing_file_and_a_text_that_is_not_toml_are_told(tmp_path: Path) -> 
         load_recipe(tmp_path / "absent.toml")
     with pytest.raises(InputError, match="is not TOML"):
         load_recipe(put(tmp_path, "name ="))
+
+
+def test_a_recipe_that_is_no_ordinary_file_is_refused(tmp_path: Path) -> None:
+    """A pipe is not waited for; nesting without end is no TOML."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="not a regular file"):
+        load_recipe(tmp_path / "pipe")
+    with pytest.raises(InputError, match="nested too deep"):
+        load_recipe(put(tmp_path, "x = " + "[" * 5000))

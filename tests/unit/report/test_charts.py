@@ -87,3 +87,23 @@ def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
     draw_levels(tmp_path / "a.png", [panel])
     draw_levels(tmp_path / "b.png", [panel])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_long_address_at_the_foot_is_not_cut_off(tmp_path: Path) -> None:
+    """A note that is one word of digits, which are wider than prose, leaves a white margin on the right."""
+    caption = Caption("t", (), ("0123456789" * 60,), CAPTION.metadata)
+    panel = Panel("", {Arm.BASELINE: (MARK,), Arm.CANDIDATE: ()})
+    charts.levels_chart(
+        tmp_path / "x.png",
+        [panel],
+        levels=(1,),
+        axis="a",
+        height="IOPS",
+        text_of=str,
+        reference_label="",
+        caption=caption,
+    )
+    with Image.open(tmp_path / "x.png") as picture:
+        grey = picture.convert("L")
+    foot = grey.crop((grey.width - 4, grey.height - 80, grey.width, grey.height))
+    assert foot.getextrema() == (255, 255)

@@ -66,3 +66,16 @@ def test_a_command_line_cannot_leave_its_fence(tmp_path: Path) -> None:
     (folder / "runs" / first.id / "command-line.txt").write_text("a\n````\n<b>\n")
     text = markdown_text(compare_results(read_results(folder)), ())
     assert "`````\na\n````\n<b>\n`````" in text
+
+
+def test_evidence_behind_a_link_is_not_copied(tmp_path: Path) -> None:
+    """A results folder of somebody else cannot show files of the reader's machine in a pull request."""
+    campaign = Campaign(blocks=1)
+    folder = write_campaign(tmp_path / "x", campaign)
+    (tmp_path / "secret").write_text("a secret")
+    for record in campaign.records():
+        file = folder / "runs" / record.id / "command-line.txt"
+        file.unlink()
+        file.symlink_to(tmp_path / "secret")
+    text = markdown_text(compare_results(read_results(folder)), ())
+    assert "a secret" not in text and "Command lines" not in text

@@ -6,6 +6,7 @@ from lab.analysis.compare import compare_results
 from lab.report import charts
 from lab.report.charts import Caption
 from lab.report.pictures import draw_pictures
+from lab.report.reference import reference_table
 from tests.unit.analysis.campaign import EXPERIMENT, Campaign
 from tests.unit.report.examples import results
 
@@ -30,7 +31,9 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> dict[str, Caption]:
 
 def draw(campaign: Campaign, experiment: str = EXPERIMENT) -> tuple[Path, ...]:
     """Draw the pictures of a campaign."""
-    return draw_pictures(Path("report"), compare_results(results(campaign, experiment=experiment)))
+    comparison = compare_results(results(campaign, experiment=experiment))
+    table, _ = reference_table(comparison.results.question)
+    return draw_pictures(Path("report"), comparison, table)
 
 
 def test_each_picture_says_what_its_marks_are(captions: dict[str, Caption]) -> None:

@@ -40,3 +40,10 @@ def test_odd_json_does_no_harm() -> None:
     assert host_line(odd) == "tier tcg" and dict(host_facts(odd))["SMT"] == "yes"
     assert patch_subjects(odd) == () and build_facts(odd, Arm.BASELINE) == ()
     assert patch_subjects(replace(RESULTS, builds=BUILDS | {"series": {"patches": ["x"]}})) == ()
+
+
+def test_whole_numbers_have_no_fraction() -> None:
+    """2 CPUs are not 2.0, and one and a half stay so; a number beyond any host is left out of the line."""
+    assert dict(host_facts(replace(RESULTS, host={"usable_cpus": 2.0})))["usable CPUs"] == "2"
+    assert dict(host_facts(replace(RESULTS, host={"usable_cpus": 1.5})))["usable CPUs"] == "1.5"
+    assert host_line(replace(RESULTS, host={"usable_cpus": 10**400})) == "tier tcg"

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.analysis.question import Question, Reference
 from lab.errors import InputError
-from lab.report.reference import published_tables, reference_dir
+from lab.report.reference import published_tables, reference_dir, reference_table
 
 GOOD = """
 title = "t"
@@ -64,3 +65,38 @@ def test_a_publication_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read") as caught:
         published_tables(tmp_path / "none.toml")
     assert "other" in caught.value.remedy
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000])
+def test_a_publication_that_overwhelms_the_parser_is_refused(tmp_path: Path, text: str) -> None:
+    """Too deep or too long is damage like any other."""
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=r"x\.toml"):
+        published_tables(file)
+
+
+def test_the_table_that_a_job_asks_for() -> None:
+    """It is found by name and factor; without a wish there is neither a table nor a reason."""
+    found, lack = reference_table(question("virtio-scsi-multiqueue-2025", "iothreads"))
+    assert found is not None and lack == ""
+    assert reference_table(Question("x")) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("table", "factor", "words"),
+    [
+        ("no-such-table", "iothreads", "no-such-table.toml cannot be read"),
+        ("virtio-scsi-multiqueue-2025", "iodepth", "has none over 'iodepth'"),
+        ("virtio-scsi-multiqueue-2025", "rw", "'rw' is no factor"),
+    ],
+)
+def test_a_table_that_cannot_be_drawn_has_a_reason(table: str, factor: str, words: str) -> None:
+    """A missing table, and one over another factor, cost nobody the report."""
+    found, lack = reference_table(question(table, factor))
+    assert found is None and words in lack
+
+
+def question(table: str, factor: str) -> Question:
+    """Return a question that asks for a published table."""
+    return Question("x", factors={"iothreads": (1, 2), "iodepth": (1,)}, reference=Reference(table, factor))

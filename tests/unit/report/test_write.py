@@ -1,3 +1,5 @@
+from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -5,9 +7,9 @@ from PIL import Image
 
 from lab.analysis.verdict import Verdict
 from lab.errors import HostError, InputError
-from lab.record import Outcome
+from lab.record import Outcome, json_from_record
 from lab.report.write import report_text_for_terminal, write_report
-from tests.unit.analysis.campaign import EXPERIMENT, Campaign, write_campaign
+from tests.unit.analysis.campaign import EXPERIMENT, Campaign, write_campaign, write_lines
 
 
 def test_a_report_is_written_beside_the_data(tmp_path: Path) -> None:
@@ -57,12 +59,13 @@ def test_an_experiment_without_a_schedule_has_no_pictures(tmp_path: Path) -> Non
     assert write_report(folder).charts == ()
 
 
-def test_an_unknown_published_table_is_named(tmp_path: Path) -> None:
-    """The job asks for a table that is not in results/reference/."""
+def test_a_published_table_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    """The runs are made and their report must come: it only says which table is missing."""
     experiment = EXPERIMENT.replace("virtio-scsi-multiqueue-2025", "no-such-table")
     folder = write_campaign(tmp_path / "demo", Campaign(blocks=1), experiment=experiment)
-    with pytest.raises(InputError, match="no-such-table"):
-        write_report(folder)
+    paths = write_report(folder)
+    assert "no published table is drawn" in paths.markdown.read_text()
+    assert any("no-such-table" in caveat.text for caveat in paths.comparison.caveats)
 
 
 def test_a_report_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -71,3 +74,39 @@ def test_a_report_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (folder / "report").write_text("in the way")
     with pytest.raises(HostError, match="cannot be written"):
         write_report(folder)
+
+
+def test_a_report_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    """A results folder of somebody else cannot make the lab write elsewhere."""
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=1))
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "report").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="symbolic link"):
+        write_report(folder)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_planted_links_in_the_report_folder_are_not_followed(tmp_path: Path) -> None:
+    """Neither text nor pictures are written through them."""
+    folder = write_campaign(tmp_path / "demo", Campaign(blocks=1))
+    (folder / "report").mkdir()
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    for name in (".report.md.part", ".report.txt.part", ".iops.png.part", ".runs.png.part"):
+        (folder / "report" / name).symlink_to(outside)
+    write_report(folder)
+    assert outside.read_text() == "precious"
+
+
+@pytest.mark.filterwarnings("error")
+def test_extreme_values_make_no_noise(tmp_path: Path) -> None:
+    """The largest and smallest values that are accepted give a report without a warning of numpy or matplotlib."""
+    campaign = Campaign(blocks=6)
+    values = cycle([9e17, -9e17, 1e-18, 0.0, 1.0])
+    records = []
+    for record in campaign.records():
+        metrics = {name: next(values) for name in record.metrics}
+        records.append(replace(record, metrics=metrics, traces={"iops": tuple(islice(values, 12))}))
+    folder = write_campaign(tmp_path / "demo", campaign)
+    write_lines(folder / "runs.jsonl", [json_from_record(record) for record in records])
+    assert write_report(folder).charts

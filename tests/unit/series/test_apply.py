@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,33 @@ def test_every_date_becomes_one_that_git_takes(text: str, expected: str) -> None
 def test_no_date_makes_it_fail(text: str) -> None:
     """Dates are foreign text."""
     assert git_date(text).startswith("@")
+
+
+@pytest.mark.parametrize("author", ["... <a@example.org>", '"\'" <a@example.org>', "<a@example.org>", "\0 <\0>", ""])
+def test_an_author_of_whom_git_would_leave_nothing_is_unknown(tmp_path: Path, author: str) -> None:
+    """Git refuses a commit without a name; the patch is good all the same."""
+    repository, commits = make_tree(tmp_path / "r.git", {LUN: FILE})
+    found = series(tmp_path, diff())
+    patch = replace(found.patches[0], author=author, message="a\0b\n")
+    done = apply_series(repository, commits[-1], replace(found, patches=(patch,)))
+    log = repository.git("log", "-1", "--format=%an %s", done.commit).stdout
+    assert log == "unknown a\N{REPLACEMENT CHARACTER}b\n"
+
+
+def test_a_patch_that_git_does_not_commit_is_named(tmp_path: Path) -> None:
+    """It is the mail that is wrong: no command line can hold an author of this length."""
+    repository, commits = make_tree(tmp_path / "r.git", {LUN: FILE})
+    found = series(tmp_path, diff())
+    patch = replace(found.patches[0], author=f"{'a' * 200_000} <a@example.org>")
+    with pytest.raises(PatchError, match="refuses to commit patch 1 'p1'"):
+        apply_series(repository, commits[-1], replace(found, patches=(patch,)))
+
+
+def test_the_current_folder_is_neither_read_nor_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git would put there the file that a three-way merge misses, and compare with one that is there."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    _, done = applied(tmp_path, {"new.c": "y\n"}, NEW_FILE)
+    assert kinds(done) == [("new.c", Diagnosis.FILE_EXISTS)]
+    assert list(here.iterdir()) == []

@@ -163,3 +163,11 @@ def test_a_deep_thread_is_one_series() -> None:
     ]
     found = assembled(*second, *first)
     assert [item.mail.message_id for item in found.patches] == ["b1", "b2"]
+
+
+def test_a_trailer_with_very_many_blanks_is_read_at_once() -> None:
+    """Blanks at its end are no part of it, and cost no more than other text."""
+    name = f"Somebody{' ' * 200_000}<s@example.org>"
+    answer = letter("Re: [PATCH] x", f"Reviewed-by: {name}  \n\n\nmore\n", answers="p@x")
+    found = assembled(patch_letter("[PATCH] x", id_="p@x"), answer)
+    assert found.patches[0].trailers == (f"Reviewed-by: {name}",)

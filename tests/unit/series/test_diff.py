@@ -121,3 +121,18 @@ def test_no_text_makes_it_fail(text: str) -> None:
     for file in files_from_diff(text):
         assert isinstance(file, FileDiff)
     has_diff(text)
+
+
+def test_a_hunk_header_with_endless_numbers_is_none() -> None:
+    """Python refuses to read them, and no file has so many lines."""
+    text = diff().replace("@@ -1,3", f"@@ -{'9' * 5000},3")
+    assert files_from_diff(text)[0].hunks == ()
+
+
+def test_a_path_too_long_deep_or_odd_is_unsafe() -> None:
+    """Git takes minutes for a path of very many folders; what a file system takes is far less."""
+    assert not is_unsafe_path("/".join("a" * 100))
+    assert is_unsafe_path("/".join("a" * 101))
+    assert not is_unsafe_path("a" * 4096)
+    assert is_unsafe_path("\u00fc" * 2049)
+    assert is_unsafe_path("a\0b")

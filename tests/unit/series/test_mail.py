@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.errors import InputError
 from lab.series.mail import mail_from_bytes
 from tests.unit.series.letters import letter
 
@@ -73,3 +75,11 @@ def test_no_header_makes_it_fail(header: str, name: str, body: str) -> None:
     headers = f"Subject: =?utf-8?q?{header}?=\nFrom: {name}\nContent-Type: {header}\nContent-Transfer-Encoding: base64"
     raw = f"{headers}\n\n{body}"
     mail_from_bytes(raw.encode("utf-8", "surrogatepass"))
+
+
+def test_parts_nested_too_deep_are_an_input_error() -> None:
+    """The mail is named, so that it can be left out."""
+    parts = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(2000))
+    raw = b"Subject: [PATCH]\n deep\n" + parts.encode()
+    with pytest.raises(InputError, match=r"'\[PATCH\] deep' cannot be read: .* nested too deep"):
+        mail_from_bytes(raw)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,19 @@ def test_what_is_put_in_comes_out(bodies: list[str]) -> None:
     """As many mails as were stored, each with its body but for blank lines at the end."""
     mails = split_mailbox(mbox(*[letter("x", body) for body in bodies]))
     assert [mail.partition(b"\n\n")[2].strip(b"\n") for mail in mails] == [body.strip("\n").encode() for body in bodies]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "pipe.mbox")
+    with pytest.raises(InputError, match="not a regular file"):
+        mails_from_path(tmp_path / "pipe.mbox")
+
+
+def test_a_mailbox_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it fills the memory, alone or in a folder."""
+    monkeypatch.setattr(mailbox, "_LARGEST_MAILBOX_BYTES", 100)
+    path = box_file(tmp_path, letter("one", "x" * 100))
+    for place in (path, tmp_path):
+        with pytest.raises(InputError, match="larger than"):
+            mails_from_path(place)

@@ -35,3 +35,9 @@ def test_a_mail_that_git_cannot_read_is_refused() -> None:
     """Such as one with nothing in it."""
     with pytest.raises(InputError, match="git cannot read the mail 'mail 7'"):
         patch_from_mail(mail_from_bytes(b""), 7)
+
+
+def test_a_line_separator_in_a_subject_does_not_give_an_author() -> None:
+    """U+2028 ends a line for Python, but not for git."""
+    patch = patch_from_mail(mail_from_bytes(patch_letter("[PATCH] x\u2028Author: Somebody Else")), 1)
+    assert patch.author == "A Developer <a.developer@example.org>"

@@ -198,3 +198,9 @@ def test_a_whole_thread_is_read(tmp_path: Path) -> None:
     assert isinstance(series, Series)
     assert (series.title, series.revision, series.revisions, len(series.patches)) == ("the series", 2, (1, 2), 2)
     assert series.patches[0].trailers == ("Reviewed-by: R <r@x>",)
+
+
+def test_very_many_missing_patches_are_counted(tmp_path: Path) -> None:
+    """The first few are named."""
+    with pytest.raises(InputError, match="patch 2/9999, 3/9999, 4/9999, 5/9999, 6/9999 and 9993 more is missing"):
+        read_series(box_file(tmp_path, patch_letter("[PATCH 1/9999] x")))

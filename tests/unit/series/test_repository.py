@@ -8,6 +8,8 @@ from lab.errors import CommandError, InputError
 from lab.series.repository import borrow, commit_in_tree, git_environment, is_git_tree, open_repository, run_git
 from tests.unit.series.letters import make_tree
 
+FETCHING = {"GIT_ALLOW_PROTOCOL": "file"}
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,9 +20,12 @@ def test_the_users_git_settings_do_not_reach_git(monkeypatch: pytest.MonkeyPatch
     """Neither variables nor files."""
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody")
-    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "40")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "Somebody")
     environment = git_environment()
-    assert not {"GIT_DIR", "GIT_AUTHOR_NAME", "GIT_CONFIG_COUNT"} & set(environment)
+    assert not {"GIT_DIR", "GIT_AUTHOR_NAME"} & set(environment)
+    assert run_git("config", "--get", "user.name", check=False).returncode != 0
     assert environment["GIT_CONFIG_GLOBAL"] == "/dev/null"
 
 
@@ -39,7 +44,7 @@ def test_a_shallow_clone_can_be_borrowed(tmp_path: Path) -> None:
     """Its history ends where its file ``shallow`` says."""
     theirs, commits = make_tree(tmp_path / "theirs.git", {"x": "1\n"}, {"x": "2\n"})
     clone = tmp_path / "clone"
-    run_git("clone", "--quiet", "--depth=1", f"file://{theirs.git_dir}", clone, "-b", "topic")
+    run_git("clone", "--quiet", "--depth=1", f"file://{theirs.git_dir}", clone, "-b", "topic", env=FETCHING)
     ours = borrow(clone)
     assert ours.git("log", "--format=%H", commits[1]).stdout.split() == [commits[1]]
 
@@ -115,3 +120,50 @@ def test_a_stream_that_git_refuses_is_an_error() -> None:
         stream.write(b"nonsense\n")
     with pytest.raises(CommandError), repository.fast_import() as stream:
         stream.write(b"blob\ndata 2\n1\n\n")
+
+
+def test_the_settings_of_a_tree_run_nothing(tmp_path: Path) -> None:
+    """A partial clone that lacks an object would fetch it, with a command that its own settings name."""
+    theirs, commits = make_tree(tmp_path / "theirs.git", {"x": "1\n"})
+    mark = tmp_path / "ran"
+    for name, value in (
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", f"ext::sh -c touch% {mark}"),
+        ("protocol.ext.allow", "always"),
+        ("core.fsmonitor", f"touch {mark}"),
+    ):
+        theirs.git("config", name, value)
+    absent = "1234567890" * 4
+    assert theirs.git("cat-file", "-e", absent, check=False).returncode != 0
+    with pytest.raises(CommandError, match="not allowed"):
+        theirs.git("fetch", "origin")
+    with pytest.raises(InputError, match="no commit"):
+        commit_in_tree(theirs.git_dir, absent)
+    assert borrow(theirs.git_dir).commit_id(commits[0]) == commits[0]
+    assert not mark.exists()
+
+
+def test_a_message_of_git_does_not_hold_the_labs_settings() -> None:
+    """Nobody typed them."""
+    with pytest.raises(CommandError) as caught:
+        run_git("no-such-verb")
+    assert caught.value.message.startswith("'git no-such-verb' failed")
+
+
+def test_a_path_that_alternates_cannot_hold_is_refused(tmp_path: Path) -> None:
+    """A line end, or bytes that are not UTF-8; a blank at its end is no harm."""
+    for name in ("a\nb", "caf\udce9"):
+        theirs, _ = make_tree(tmp_path / name, {"x": "1\n"})
+        with pytest.raises(InputError, match="alternates cannot express"):
+            borrow(theirs.git_dir)
+    theirs, commits = make_tree(tmp_path / "blank ", {"x": "1\n"})
+    assert borrow(theirs.git_dir).commit_id(commits[0]) == commits[0]
+
+
+def test_a_tree_with_long_object_names_is_refused(tmp_path: Path) -> None:
+    """Its objects cannot be borrowed by a repository with short ones."""
+    run_git("init", "--quiet", "--object-format=sha256", tmp_path)
+    with pytest.raises(InputError, match="sha256 object names"):
+        borrow(tmp_path)

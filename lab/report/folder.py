@@ -1,0 +1,41 @@
+"""Reading and writing in a results folder that somebody else may have made: no symbolic link there is followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in one step, whatever was there before.
+
+    :raise OSError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, _CREATE, 0o666), "wb") as stream:
+        stream.write(content)
+    part.replace(path)
+
+
+def evidence_text(results: Path, run_id: str, name: str, *, limit_bytes: int) -> str | None:
+    """Return the beginning of a file that a run left behind; None where it is not there or is a link to elsewhere.
+
+    :param results: the results folder.
+    :param limit_bytes: no more than this is read.
+    """
+    runs = results / "runs"
+    try:
+        if runs.is_symlink() or (runs / run_id).is_symlink():
+            return None
+        handle = os.open(runs / run_id / name, _READ)
+        with os.fdopen(handle, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return None
+            return stream.read(limit_bytes).decode("utf-8", "replace")
+    except OSError:
+        return None

@@ -1,0 +1,62 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lab.report.folder import evidence_text, replace_file
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    """The new content stands there, and nothing else is left in the folder."""
+    file = tmp_path / "report.md"
+    file.write_text("old")
+    replace_file(file, b"new")
+    assert file.read_bytes() == b"new" and list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", ["report.md", ".report.md.part"])
+def test_links_are_replaced_and_not_followed(tmp_path: Path, name: str) -> None:
+    """What a planted link points to stays as it is, whether it bears the file's name or that of its part."""
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / name).symlink_to(outside)
+    replace_file(folder / "report.md", b"new")
+    assert outside.read_text() == "precious"
+    assert (folder / "report.md").read_bytes() == b"new" and not (folder / "report.md").is_symlink()
+
+
+def test_a_part_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
+    """It is not removed with what is in it."""
+    (tmp_path / ".report.md.part").mkdir()
+    with pytest.raises(OSError, match="report"):
+        replace_file(tmp_path / "report.md", b"new")
+
+
+def test_no_more_evidence_is_read_than_asked_for(tmp_path: Path) -> None:
+    """A huge file costs no memory."""
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "x.txt").write_text("abcdef")
+    assert evidence_text(tmp_path, "one", "x.txt", limit_bytes=3) == "abc"
+    assert evidence_text(tmp_path, "two", "x.txt", limit_bytes=3) is None
+
+
+def test_evidence_behind_a_link_or_in_a_pipe_is_not_read(tmp_path: Path) -> None:
+    """A link could show any file of the reader's machine, and a pipe would be waited for."""
+    runs = tmp_path / "runs"
+    (runs / "one").mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "x.txt").write_text("secret")
+    (runs / "one" / "x.txt").symlink_to(tmp_path / "secret" / "x.txt")
+    (runs / "two").symlink_to(tmp_path / "secret")
+    os.mkfifo(runs / "one" / "pipe")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "runs").symlink_to(tmp_path)
+    for results, run, name in (
+        (tmp_path, "one", "x.txt"),
+        (tmp_path, "two", "x.txt"),
+        (tmp_path, "one", "pipe"),
+        (tmp_path / "other", "secret", "x.txt"),
+    ):
+        assert evidence_text(results, run, name, limit_bytes=100) is None
