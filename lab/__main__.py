@@ -156,7 +156,7 @@ def _interrupt_once(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _unread() -> tuple[int, ...]:
-    """Return which of stdout and stderr lead nowhere: a pipe without a reader (``lab ... | head``), a closed terminal."""
+    """Return which of stdout and stderr lead nowhere: a pipe without a reader (``lab | head``), a closed terminal."""
     poll = select.poll()
     for descriptor in (_STDOUT, _STDERR):
         poll.register(descriptor, 0)

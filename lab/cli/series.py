@@ -14,6 +14,7 @@ from lab.series.apply import Application, apply_series, json_from_application
 from lab.series.read import read_series, series_from_range
 from lab.series.series import Series, json_from_series
 
+_MISSING_SHOWN = 20
 FILE = click.argument("file", type=PATH, required=False)
 TREE = click.option("--tree", type=PATH, help="Clone of QEMU, unpacked source, or tarball.")
 RANGE = click.option("--range", "range_", metavar="BASE..TOPIC", help="Commits of --tree instead of a file.")
@@ -119,8 +120,9 @@ def text_from_series(found: Series) -> str:
     for patch in found.patches:
         lines.append(f"  {patch.index:>3}  {patch.subject}  [{patch.author}]")
         lines += [f"       {trailer}" for trailer in patch.trailers]
-    for index in found.missing:
-        lines.append(f"  {index:>3}  MISSING")
+    lines += [f"  {index:>3}  MISSING" for index in found.missing[:_MISSING_SHOWN]]
+    if len(found.missing) > _MISSING_SHOWN:
+        lines.append(f"       and {len(found.missing) - _MISSING_SHOWN} more MISSING")
     if found.base_commit:
         lines.append(f"base-commit: {found.base_commit}")
     lines += [f"prerequisite-patch-id: {patch_id}" for patch_id in found.prerequisites]

@@ -63,8 +63,8 @@ class JudgeTable(_Table):
     """``[judge]``: what decides the verdict."""
 
     metrics: tuple[str, ...] = Field(default=("iops",), min_length=1, strict=False)
-    smallest_effect: float = Field(default=0.02, gt=0, lt=1)
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    smallest_effect: float = Field(default=0.02, ge=1e-6, lt=1)
+    alpha: float = Field(default=0.05, ge=1e-6, lt=0.5)
 
     @field_validator("metrics")
     @classmethod
@@ -250,7 +250,7 @@ def _checked_levels(name: str, levels: Any) -> tuple[Level, ...]:
 
 
 def _is_finite(level: Level) -> bool:
-    return not isinstance(level, float) or math.isfinite(level)
+    return isinstance(level, str) or level == 0 or 1e-18 <= abs(level) < 1e18  # as analysis/results.py reads them
 
 
 def _nearest(word: str, known: Mapping[str, object] | frozenset[str]) -> str:

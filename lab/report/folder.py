@@ -37,5 +37,5 @@ def evidence_text(results: Path, run_id: str, name: str, *, limit_bytes: int) ->
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 return None
             return stream.read(limit_bytes).decode("utf-8", "replace")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have, such as half a surrogate pair
         return None

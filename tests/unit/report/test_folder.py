@@ -40,6 +40,7 @@ def test_no_more_evidence_is_read_than_asked_for(tmp_path: Path) -> None:
     (tmp_path / "runs" / "one" / "x.txt").write_text("abcdef")
     assert evidence_text(tmp_path, "one", "x.txt", limit_bytes=3) == "abc"
     assert evidence_text(tmp_path, "two", "x.txt", limit_bytes=3) is None
+    assert evidence_text(tmp_path, "\ud800", "x.txt", limit_bytes=3) is None
 
 
 def test_evidence_behind_a_link_or_in_a_pipe_is_not_read(tmp_path: Path) -> None:
