@@ -133,7 +133,7 @@ def _exit_code(done: Conducted, verdict: str, code: ExitCode) -> tuple[ExitCode,
 
 
 @click.command("plan")
-@click.argument("job", type=PATH)
+@click.argument("job", type=PATH, default=lambda: project_dir() / DEFAULT_JOB)
 @click.option("--profile", type=TEXT, help="Profile of the job file. [the job's default]")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the schedule.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -168,7 +168,7 @@ def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> No
 
 
 @click.command("command-line")
-@click.argument("job", type=PATH)
+@click.argument("job", type=PATH, default=lambda: project_dir() / DEFAULT_JOB)
 @click.option("--cell", "cell_id", type=TEXT, help="Cell, as 'lab plan' names it. [the first]")
 @click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -200,7 +200,8 @@ def command_line_command(
     spec = machine_from_cell(loaded.job, cell, accelerator)
     argv = argv_from_spec(build.qemu, build.firmware, spec, boot, Wiring.for_people(_SSH_PORT))
     # The guest makes a new host key at each boot, so the user's known_hosts cannot know it.
-    ssh = ("ssh", "-p", str(_SSH_PORT), "-i", str(key_file), "-o", "UserKnownHostsFile=/dev/null", "root@127.0.0.1")
+    ssh: tuple[str, ...] = ("ssh", "-p", str(_SSH_PORT), "-i", str(key_file))
+    ssh += ("-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "root@127.0.0.1")
     if as_json:
         print_json({"cell": cell.id, "argv": argv, "ssh": ssh})
         return

@@ -61,7 +61,7 @@ def _parts(comparison: Comparison, pictures: Sequence[Path]) -> Iterator[str]:
     if question.command:
         yield "The whole experiment:"
         yield _fenced(question.command)
-    yield "This report, from the stored data:"
+    yield "This report, from the stored data, in the folder that holds this experiment's:"
     yield _fenced(shlex.join(["lab", "report", comparison.results.path.name]))
 
 
