@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -116,3 +117,14 @@ def _significant(value: float, digits: int) -> str:
 def text_from_percent(fraction: float) -> str:
     """Return a signed percentage of a fraction: ``0.031`` gives ``+3.1 %``."""
     return f"{round(100 * fraction, 1) + 0.0:+.1f} %"  # + 0.0: never "-0.0"
+
+
+def text_from_cpus(cpus: Iterable[int]) -> str:
+    """Return CPUs as the kernel and taskset write them: ``0-3,8``."""
+    runs: list[list[int]] = []
+    for cpu in sorted(set(cpus)):
+        if runs and cpu == runs[-1][1] + 1:
+            runs[-1][1] = cpu
+        else:
+            runs.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

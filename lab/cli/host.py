@@ -16,11 +16,12 @@ from lab.host.cpu_plan import CpuPlan, Threads
 from lab.host.cpu_plan_choice import plan_cpus, plan_from_pins
 from lab.host.cpu_plan_show import plan_to_json, text_from_plan
 from lab.host.facts import cpus_from_list
-from lab.host.topology import BlockDevice, Topology, list_from_cpus, read_block_device, read_topology
+from lab.host.topology import BlockDevice, Topology, read_block_device, read_topology
 from lab.host.tuning import Proposal, host_lock, propose, restore, tune
 from lab.host.tuning_controls import HostControls
 from lab.host.tuning_journal import JournalFile
 from lab.host.tuning_knobs import Entry, KnobState, irq_entries, survey
+from lab.units import text_from_cpus
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
@@ -61,11 +62,11 @@ def show_command(root: Path, as_json: bool) -> int:
             }
         )
         return int(ExitCode.DONE)
-    isolated = list_from_cpus(cpu.id for cpu in topology.cpus if cpu.isolated)
+    isolated = text_from_cpus(cpu.id for cpu in topology.cpus if cpu.isolated)
     lines = [
-        f"CPUs: {list_from_cpus(cpu.id for cpu in topology.cpus)}; isolated: {isolated or 'none'}",
-        f"cores: {topology.cores}; NUMA nodes: {list_from_cpus(topology.nodes)}",
-        *([f"online but not for this process: {list_from_cpus(topology.withheld)}"] if topology.withheld else []),
+        f"CPUs: {text_from_cpus(cpu.id for cpu in topology.cpus)}; isolated: {isolated or 'none'}",
+        f"cores: {topology.cores}; NUMA nodes: {text_from_cpus(topology.nodes)}",
+        *([f"online but not for this process: {text_from_cpus(topology.withheld)}"] if topology.withheld else []),
         "",
         f"{'knob':14}{'is':13}{'bench':13}values",
         *(_knob_line(state) for state in states),
@@ -195,7 +196,7 @@ def _irqs(root: Path, device: str | None, cpus: str | None) -> tuple[Entry, ...]
     except ValueError:
         places = set()
     if not places or not places <= usable:
-        raise InputError(f"'{cpus}' is no list of usable CPUs", remedy=f"usable: {list_from_cpus(usable)}")
+        raise InputError(f"'{cpus}' is no list of usable CPUs", remedy=f"usable: {text_from_cpus(usable)}")
     return irq_entries(HostControls(root), read_block_device(device, root).irqs, places)
 
 

@@ -28,13 +28,13 @@ from lab.host.accelerator import probe_accelerator
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.host.facts import fingerprint, host_facts
 from lab.host.packages import require_packages
+from lab.host.tuning import LOCK_NAME
 from lab.image.build import build_image
 from lab.image.guest_image import GuestImage
 from lab.progress import Progress
 from lab.record import Arm, Cell, RunRecord
 from lab.settings import project_dir
 
-_HOST_LOCK = "\0qemu-patch-lab.host"
 _LONGEST_CELL_ID = 200
 """Bytes; block, position and attempt are added, and a file name ends at 255."""
 BOOT_AND_STOP_S = 4.5
@@ -218,7 +218,7 @@ def _exclusive_host() -> Iterator[None]:
     """
     with socket.socket(socket.AF_UNIX) as lock:
         try:
-            lock.bind(_HOST_LOCK)
+            lock.bind(LOCK_NAME)
         except OSError as err:
             raise HostError(
                 "another experiment is under way on this host",

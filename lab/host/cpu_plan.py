@@ -11,7 +11,8 @@ from enum import StrEnum
 from itertools import combinations
 
 from lab.errors import InputError
-from lab.host.topology import BlockDevice, Cpu, Topology, cpus_by_core, list_from_cpus
+from lab.host.topology import BlockDevice, Cpu, Topology, cpus_by_core
+from lab.units import text_from_cpus
 
 MAIN_LOOP = "main-loop"
 """The name of QEMU's first thread, as in lab/machine/threads.py."""
@@ -121,7 +122,7 @@ class CpuPlan:
 
     def to_pins(self) -> tuple[str, ...]:
         """Return the plan as pins such as ``vcpu0=2``: for ``lab mapping --pin`` and for a job file."""
-        return tuple(f"{name}={list_from_cpus(cpus)}" for name, cpus in self.cpus.items())
+        return tuple(f"{name}={text_from_cpus(cpus)}" for name, cpus in self.cpus.items())
 
     def cannot_claim(self) -> tuple[str, ...]:
         """Return a sentence for each thing that numbers measured with this plan do not show."""
@@ -132,7 +133,7 @@ def overlaps(cpus: Mapping[str, frozenset[int]]) -> Iterator[str]:
     """Yield a sentence for each two threads that have a CPU in common."""
     for (one, ones), (other, others) in combinations(cpus.items(), 2):
         if ones & others:
-            yield f"{one} and {other} share CPU {list_from_cpus(ones & others)}"
+            yield f"{one} and {other} share CPU {text_from_cpus(ones & others)}"
 
 
 def _limits(plan: CpuPlan) -> Iterator[str]:

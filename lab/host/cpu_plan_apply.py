@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lab.errors import StageError
 from lab.host.cpu_plan import MAIN_LOOP, CpuPlan
-from lab.host.topology import list_from_cpus
+from lab.units import text_from_cpus
 
 _PROC = Path("/proc")
 
@@ -81,7 +81,7 @@ def apply_plan(
             kernel.set(ids[name], plan.cpus[name])
         except OSError as err:
             raise PinningError(
-                f"{name} (thread {ids[name]}) cannot be put on CPU {list_from_cpus(plan.cpus[name])}: {err.strerror}",
+                f"{name} (thread {ids[name]}) cannot be put on CPU {text_from_cpus(plan.cpus[name])}: {err.strerror}",
                 remedy="is the CPU online, and does the cgroup's cpuset grant it? 'lab host show' tells",
             ) from err
     for thread_id in process_threads - names.keys():
@@ -109,7 +109,7 @@ def verify_plan(plan: CpuPlan, names: Mapping[int, str], *, affinities: Affiniti
             differences.append(f"{name} (thread {ids[name]}) cannot be asked: {err.strerror}")
             continue
         if found != wanted:
-            differences.append(f"{name} may run on CPU {list_from_cpus(found)}, not on {list_from_cpus(wanted)}")
+            differences.append(f"{name} may run on CPU {text_from_cpus(found)}, not on {text_from_cpus(wanted)}")
     return tuple(differences)
 
 

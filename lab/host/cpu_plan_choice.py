@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from lab.errors import HostError, InputError
 from lab.host.cpu_plan import MAIN_LOOP, CpuPlan, Sharing, Threads, overlaps
 from lab.host.facts import cpus_from_list
-from lab.host.topology import BlockDevice, Cpu, Topology, cpus_by_core, list_from_cpus
+from lab.host.topology import BlockDevice, Cpu, Topology, cpus_by_core
+from lab.units import text_from_cpus
 
 _VCPU = re.compile(r"vcpu[0-9]{1,5}")
 _PLACES = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*")
@@ -83,7 +84,7 @@ def plan_from_pins(
         if not places or not places <= usable:
             raise InputError(
                 f"'{pin}' asks for a CPU that may not be used here",
-                remedy=f"CPUs that may: {list_from_cpus(usable)}",
+                remedy=f"CPUs that may: {text_from_cpus(usable)}",
             )
         cpus[name] = places
     left_out = [name for name in threads.names if name not in cpus]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.host.cpu_plan import MAIN_LOOP, CpuPlan
-from lab.host.topology import Cpu, cpus_by_core, list_from_cpus
+from lab.host.topology import Cpu, cpus_by_core
+from lab.units import text_from_cpus
 
 
 def text_from_plan(plan: CpuPlan) -> str:
@@ -19,8 +20,8 @@ def text_from_plan(plan: CpuPlan) -> str:
         cores = cpus_by_core([cpu for cpu in plan.topology.cpus if cpu.node == node]).values()
         lines += ["  " + "  ".join(f"{cells[cpu.id]:{width}}" for cpu in siblings).rstrip() for siblings in cores]
     if plan.device is not None and plan.device.irqs and plan.is_pinned:
-        where = f"CPUs {list_from_cpus(plan.irq_cpus)}" if plan.irq_cpus else "no CPU left"
-        lines.append(f"interrupts {list_from_cpus(plan.device.irqs)} of {plan.device.name}: {where}")
+        where = f"CPUs {text_from_cpus(plan.irq_cpus)}" if plan.irq_cpus else "no CPU left"
+        lines.append(f"interrupts {text_from_cpus(plan.device.irqs)} of {plan.device.name}: {where}")
     lines += [f"cannot be claimed: {sentence}" for sentence in plan.cannot_claim()]
     return "\n".join(lines)
 
@@ -31,7 +32,7 @@ def taskset_from_plan(plan: CpuPlan, thread_ids: Mapping[str, int]) -> tuple[str
     :param thread_ids: thread name to thread id; a thread that is not in it is left out.
     """
     return tuple(
-        f"taskset -cp {list_from_cpus(cpus)} {thread_ids[name]}"
+        f"taskset -cp {text_from_cpus(cpus)} {thread_ids[name]}"
         for name, cpus in plan.cpus.items()
         if name in thread_ids
     )
@@ -56,5 +57,5 @@ def _cell(cpu: Cpu, plan: CpuPlan) -> str:
     number = f"[{cpu.id}]" if cpu.isolated else f"{cpu.id} "
     vcpus = [at for at, name in enumerate(plan.threads.vcpu_names) if cpu.id in plan.cpus.get(name, ())]
     rest = [name for name in (*plan.threads.iothreads, MAIN_LOOP) if cpu.id in plan.cpus.get(name, ())]
-    names = [f"vcpu{list_from_cpus(vcpus)}", *rest] if vcpus else rest
+    names = [f"vcpu{text_from_cpus(vcpus)}", *rest] if vcpus else rest
     return f"CPU {number:>5} {', '.join(names) or '-'}"

@@ -120,17 +120,6 @@ def cpus_by_core(cpus: Iterable[Cpu]) -> dict[int, list[Cpu]]:
     return cores
 
 
-def list_from_cpus(cpus: Iterable[int]) -> str:
-    """Return CPUs as the kernel and taskset write them: ``0-3,8``."""
-    runs: list[list[int]] = []
-    for cpu in sorted(set(cpus)):
-        if runs and cpu == runs[-1][1] + 1:
-            runs[-1][1] = cpu
-        else:
-            runs.append([cpu, cpu])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
 def _list(path: Path) -> tuple[int, ...]:
     return cpus_from_list(path.read_text(encoding="utf-8"))
 

@@ -18,7 +18,7 @@ from lab.host.tuning_journal import Journal, JournalFile
 from lab.host.tuning_knobs import KNOBS, Entry, survey
 
 BOOT_ID = "proc/sys/kernel/random/boot_id"
-_LOCK_NAME = "\0qemu-patch-lab.host"  # the same in lab/experiment/conduct.py
+LOCK_NAME = "\0qemu-patch-lab.host"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def host_lock(purpose: str) -> Iterator[None]:
     """
     with socket.socket(socket.AF_UNIX) as holder:
         try:
-            holder.bind(_LOCK_NAME)
+            holder.bind(LOCK_NAME)
         except OSError as err:
             raise HostError(
                 f"cannot {purpose} now: an experiment, a tuning or a restoring is under way on this host",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from lab.errors import HostError, InputError
-from lab.host.topology import list_from_cpus
 from lab.host.tuning_controls import ControlError, Controls
+from lab.units import text_from_cpus
 
 _CPU = "sys/devices/system/cpu"
 _SHALLOW_US = 10
@@ -192,7 +192,7 @@ def irq_knob(irqs: Iterable[int | str], cpus: Iterable[int]) -> Knob:
     :param irqs: their numbers, or a pattern of numbers.
     """
     ways = tuple((f"proc/irq/{irq}/smp_affinity_list", _verbatim) for irq in irqs)
-    return Knob("irqs", "CPUs of interrupts", (list_from_cpus(cpus),), "", ways, "no such interrupt", optional=True)
+    return Knob("irqs", "CPUs of interrupts", (text_from_cpus(cpus),), "", ways, "no such interrupt", optional=True)
 
 
 def irq_entries(controls: Controls, irqs: Sequence[int], cpus: Iterable[int]) -> tuple[Entry, ...]:
@@ -201,7 +201,7 @@ def irq_entries(controls: Controls, irqs: Sequence[int], cpus: Iterable[int]) ->
     :raise HostError: there is no such interrupt.
     """
     places = frozenset(cpus)
-    return tuple(entry for irq in irqs for entry in irq_knob([irq], places).entries(controls, list_from_cpus(places)))
+    return tuple(entry for irq in irqs for entry in irq_knob([irq], places).entries(controls, text_from_cpus(places)))
 
 
 def owner_of(target: str) -> str | None:

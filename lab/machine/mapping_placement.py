@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lab.errors import InputError
+from lab.units import text_from_cpus
 
 _CPU_LIMIT = 2**16
 _RANGE = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?")
@@ -66,17 +67,6 @@ def cpus_from_text(text: str) -> frozenset[int]:
             raise InputError(f"'{text}' is not a list of CPUs", remedy="write for example 0-3,8")
         cpus.update(range(first, last + 1))
     return frozenset(cpus)
-
-
-def text_from_cpus(cpus: frozenset[int]) -> str:
-    """Return CPUs as the kernel writes them: ``0-3,8``."""
-    runs: list[list[int]] = []
-    for cpu in sorted(cpus):
-        if runs and cpu == runs[-1][1] + 1:
-            runs[-1][1] = cpu
-        else:
-            runs.append([cpu, cpu])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def vcpus_of_queue(queue: int, num_queues: int, vcpus: int) -> range:

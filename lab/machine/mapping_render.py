@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.machine.mapping import MAIN_LOOP, PROPERTY, Device, IOThreadMapping, iothreads_named
-from lab.machine.mapping_placement import Placement, text_from_cpus
+from lab.machine.mapping_placement import Placement
 from lab.machine.mapping_rules import MappedDevice
+from lab.units import text_from_cpus
 
 _HEAD = ("queue", "IOThread", "CPU")
 _ANYWHERE = "any"

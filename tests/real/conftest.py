@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lab.image.build import build_image
-from lab.image.guest_image import GuestImage
-from lab.image.recipe import load_recipe
 
 from lab.build.arms import Arms
 from lab.build.build import Build
 from lab.experiment.arms import ArmsRequest, arms_from_request
 from lab.host.accelerator import probe_accelerator
 from lab.host.accelerator_choice import AcceleratorChoice
+from lab.image.build import build_image
+from lab.image.guest_image import GuestImage
+from lab.image.recipe import load_recipe
+from lab.machine.command_line import GuestBoot
 from lab.progress import TerminalProgress
 from lab.settings import project_dir
 
@@ -50,3 +51,8 @@ def guest_image() -> GuestImage:
 def accelerator(qemu_binary: Build, guest_image: GuestImage) -> AcceleratorChoice:
     """What really boots a guest on this host."""
     return probe_accelerator(qemu_binary.qemu, qemu_binary.firmware, guest_image, progress=TerminalProgress())
+
+
+def boot_of(image: GuestImage) -> GuestBoot:
+    """How an image is booted."""
+    return GuestBoot(image.kernel, image.initrd, image.cmdline)

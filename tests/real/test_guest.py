@@ -16,6 +16,7 @@ from lab.machine.cost import metrics_from_cost, readings_during, steady_cost
 from lab.machine.guest import Guest, booted, disk_device, fallback_warning, mapping_difference
 from lab.machine.mapping import Device, IOThreadMapping
 from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
+from tests.real.conftest import boot_of
 
 IDS = iothread_ids(2)
 MAPPED = Controller(
@@ -31,11 +32,6 @@ BLK = Controller("blk0", Device.VIRTIO_BLK, 2, (Disk("disk1", NullBackend()),), 
 def machine(accelerator: AcceleratorChoice) -> MachineSpec:
     """A four-vCPU machine with a mapped virtio-scsi disk and a mapped virtio-blk disk."""
     return MachineSpec(accelerator.accelerator, 4, 1024, tuple(IOThread(name) for name in IDS), (MAPPED, BLK))
-
-
-def boot_of(image: GuestImage) -> GuestBoot:
-    """How the image is booted."""
-    return GuestBoot(image.kernel, image.initrd, image.cmdline)
 
 
 @pytest.fixture(scope="module")

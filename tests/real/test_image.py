@@ -22,14 +22,10 @@ from lab.machine.process import QemuProcess
 from lab.machine.spec import Controller, Disk, MachineSpec, NullBackend
 from lab.progress import SilentProgress
 from lab.settings import project_dir
+from tests.real.conftest import boot_of
 
 # One queue: with several the kernel takes the scheduler "none" by itself.
 ONE_QUEUE = Controller("scsi0", Device.VIRTIO_SCSI, 1, (Disk("disk0", NullBackend()),))
-
-
-def boot_of(image: GuestImage) -> GuestBoot:
-    """How the image is booted."""
-    return GuestBoot(image.kernel, image.initrd, image.cmdline)
 
 
 def machine(accelerator: AcceleratorChoice) -> MachineSpec:

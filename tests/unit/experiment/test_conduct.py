@@ -123,7 +123,7 @@ class Facts:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a lab in which everything works."""
     fake = Lab(tmp_path)
-    monkeypatch.setattr(module, "_HOST_LOCK", f"\0test.{tmp_path}"[:100])
+    monkeypatch.setattr(module, "LOCK_NAME", f"\0test.{tmp_path}"[:100])
     monkeypatch.setattr(module, "require_packages", lambda: fake.steps.append("packages"))
     monkeypatch.setattr(module, "arms_from_request", fake.make_arms)
     monkeypatch.setattr(module, "build_image", fake.make_image)

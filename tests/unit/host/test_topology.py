@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import HostError, InputError
-from lab.host.topology import BlockDevice, Cpu, list_from_cpus, read_block_device, read_topology
+from lab.host.topology import BlockDevice, Cpu, read_block_device, read_topology
+from lab.units import text_from_cpus
 from tests.unit.host.trees import bare_metal
 
 CPU = "sys/devices/system/cpu"
@@ -148,4 +149,4 @@ def test_name_that_is_no_disk_is_refused(root: Path, name: str) -> None:
 @pytest.mark.parametrize(("cpus", "text"), [((), ""), ((3,), "3"), ((8, 0, 1, 2, 2), "0-2,8")])
 def test_cpus_are_written_as_the_kernel_does(cpus: tuple[int, ...], text: str) -> None:
     """Neighbours become a range, in order, each once."""
-    assert list_from_cpus(cpus) == text
+    assert text_from_cpus(cpus) == text

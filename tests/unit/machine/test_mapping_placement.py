@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import InputError
-from lab.machine.mapping_placement import Placement, cpus_from_text, sharing, text_from_cpus, vcpus_of_queue
+from lab.machine.mapping_placement import Placement, cpus_from_text, sharing, vcpus_of_queue
+from lab.units import text_from_cpus
 
 
 def test_pins_are_read() -> None:
