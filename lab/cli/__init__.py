@@ -27,6 +27,7 @@ VERBS = {
     "command-line": _Verb("run", "command_line_command", "Print the QEMU command line of a cell, ready to paste."),
     "compare": _Verb("compare", "compare", "Judge stored results: table and verdicts."),
     "doctor": _Verb("doctor", "doctor_command", "Say what this host can do, and install what is missing."),
+    "fsck": _Verb("fsck", "fsck", "Verify every stored file of a results folder."),
     "host": _Verb("host", "host", "Show, tune and restore the host's settings for measuring."),
     "image": _Verb("image", "image", "Build or list guest images."),
     "mapping": _Verb("mapping", "mapping", "Check, render and translate an IOThread mapping."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lab.experiment.evidence import seal
 from lab.experiment.store import ResultsFolder
 from lab.progress import Progress
 from lab.record import Outcome, RunRecord, ScheduledRun
@@ -56,7 +57,9 @@ def run_schedule(
                 break
             seconds = _mean_duration(records, expected_run_s)
             stage.update(done, len(schedule), f"block {run.block}, {run.cell.id}", seconds * len(pending))
-            record = realise(run, attempt, folder.evidence_dir(f"{run.id}-a{attempt}"))
+            evidence = folder.evidence_dir(f"{run.id}-a{attempt}")
+            record = realise(run, attempt, evidence)
+            seal(evidence)
             folder.append(record)
             records.append(record)
             progress.say(_line(record, done + 1, len(schedule)))
