@@ -1,4 +1,7 @@
-"""Entry point: runs the command line and turns what happened into an exit code. The only ``sys.exit`` in the lab."""
+"""Entry point: runs the command line and turns what happened into an exit code. The only ``sys.exit`` in the lab.
+
+What takes long to import is imported when it is called, so that Ctrl-C is one line even while the lab is being loaded.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-import click
-
-from lab.cli import app
-from lab.cli.output import print_error
 from lab.errors import ExitCode, HostError, InputError, LabError
+
+if TYPE_CHECKING:
+    import click
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _HOST_ERRNOS = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}
@@ -34,13 +37,24 @@ def run(argv: Sequence[str] | None = None) -> int:
     :raise Exception: anything that is not a :class:`LabError` is a bug in the lab and passes through.
     """
     try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        _tell("lab: interrupted; what was finished is kept, call again to go on")
+        return int(ExitCode.INTERRUPTED)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    import click  # noqa: PLC0415 - see the head of this module
+
+    from lab.cli import app  # noqa: PLC0415
+
+    try:
         with app.make_context("lab", list(sys.argv[1:] if argv is None else argv)) as context:
             result = app.invoke(context)
     except LabError as err:
         return _failed(err)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        _tell("lab: interrupted; what was finished is kept, call again to go on")
-        return int(ExitCode.INTERRUPTED)
+    except click.exceptions.Abort:
+        raise KeyboardInterrupt from None
     except click.ClickException as err:
         return _misused(err)
     except click.exceptions.Exit as err:
@@ -55,6 +69,8 @@ def run(argv: Sequence[str] | None = None) -> int:
 def main() -> None:
     """Run ``lab`` and exit."""
     if "_LAB_COMPLETE" in os.environ:  # a shell asks click how to complete a line; nothing is run
+        from lab.cli import app  # noqa: PLC0415
+
         app.main(prog_name="lab")
     signal.signal(signal.SIGTERM, _interrupt_once)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the lab goes on without its terminal
@@ -74,6 +90,8 @@ def main() -> None:
 
 def _failed(error: LabError) -> int:
     """Say what went wrong, where anybody can hear it, and return the exit code."""
+    from lab.cli.output import print_error  # noqa: PLC0415
+
     with suppress(OSError):
         print_error(error)
     return int(error.exit_code)
@@ -86,6 +104,8 @@ def _tell(line: str) -> None:
 
 def _misused(error: click.ClickException) -> int:
     """Say what is wrong with the words of the command line, which may be anybody's, and return the exit code."""
+    import click  # noqa: PLC0415
+
     if isinstance(error, click.UsageError) and error.ctx is not None:
         usage = error.ctx.get_usage()
         if error.message.startswith(usage):  # the help, for a verb that cannot do without words

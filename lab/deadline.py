@@ -43,6 +43,11 @@ class Deadline:
         """Tell whether the moment is over."""
         return self.elapsed_s() >= self.seconds
 
+    def rest(self) -> None:
+        """Sleep until the moment has passed: for what has to go on for a while without being looked at."""
+        while not self.passed():
+            self._sleep(max(self.remaining_s(), 0.001))
+
     def wait_for(self, what: str, check: Callable[[], T | None], *, interval_s: float = 0.02) -> T:
         """Call ``check`` until it returns something other than None.
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 from lab.errors import InputError
@@ -62,7 +63,7 @@ class Point:
         """Make a point from a mapping of factor to level."""
         return cls(tuple(sorted(levels.items())))
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Return the name of the point, ``iodepth=64.iothreads=4``; ``all`` where nothing is varied.
 
@@ -79,7 +80,7 @@ class Cell:
     arm: Arm
     point: Point
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Return the name of the cell, ``candidate.iodepth=64.iothreads=4``."""
         return f"{self.arm}.{self.point.id}"
@@ -104,7 +105,7 @@ class ScheduledRun:
     cell: Cell
     seed: int
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Return the name of the scheduled run, ``b02-p03-candidate.iothreads=4``; attempts add ``-a1``."""
         return f"b{self.block:02d}-p{self.position:02d}-{self.cell.id}"
@@ -141,7 +142,7 @@ class RunRecord:
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Return the name of the run and of its evidence folder."""
         return f"{self.scheduled.id}-a{self.attempt}"

@@ -1,6 +1,7 @@
 """Where the lab keeps things. Read from the environment when asked for, never at import time.
 
-``LAB_CACHE`` moves the cache (sources, builds, images, downloads); everything in it can be made again.
+``LAB_CACHE`` moves the cache (sources, builds, images, downloads); everything in it can be made again. ``LAB_STATE``
+moves what cannot: named baselines, and what is known of this host's noise.
 """
 
 from __future__ import annotations
@@ -35,6 +36,22 @@ def cache_dir(*parts: str) -> Path:
             remedy="set LAB_CACHE to a folder that you may write to, with 10 GB of room",
         ) from err
     return folder
+
+
+def state_path(*parts: str) -> Path:
+    """Return a path below the folder of what must be kept; nothing is made.
+
+    :param parts: path below its root, for example ``"baselines"``.
+    :raise HostError: nobody knows where it is.
+    """
+    root = os.environ.get("LAB_STATE")
+    try:
+        base = Path(root).expanduser().absolute() if root else Path(platformdirs.user_state_dir("qemu-patch-lab"))
+    except RuntimeError as err:  # pathlib's for a user without a home
+        raise HostError(
+            f"LAB_STATE is '{root}', and nobody knows that home folder", remedy="set LAB_STATE to an absolute path"
+        ) from err
+    return base.joinpath(*parts)
 
 
 def project_dir() -> Path:

@@ -22,7 +22,7 @@ class Metric:
     """A named quantity with a unit and a better direction.
 
     :param name: key in a run record, with the unit in it where it has a dimension.
-    :param unit: as printed, for example ``"ns"``.
+    :param unit: as printed, for example ``"ns"``; empty for a pure number.
     :param title: as printed at the head of a column or an axis.
     """
 
@@ -46,9 +46,15 @@ METRICS: dict[str, Metric] = {
         Metric("vcpu_cpu_ns_per_io", "ns", Better.LOWER, "vCPU CPU time per I/O"),
         Metric("main_loop_cpu_ns_per_io", "ns", Better.LOWER, "main loop CPU time per I/O"),
         Metric("boot_s", "s", Better.LOWER, "boot time"),
+        Metric("service_gap_ms", "ms", Better.LOWER, "service gap"),
+        Metric("queue_fairness", "", Better.HIGHER, "fairness across queues"),
     )
 }
-"""Every metric a run may carry. A name that is not here has no known direction and is never judged."""
+"""Every metric a run may carry. A name that is not here has no known direction and is never judged.
+
+``service_gap_ms`` is the longest time without a completed request; ``queue_fairness`` is Jain's index of the requests
+per virtqueue, 1 where all are served alike, 1/n where one of n gets everything (Jain, Chiu, Hawe, DEC-TR-301, 1984).
+"""
 
 
 def metric_from_name(name: str) -> Metric:
@@ -105,7 +111,7 @@ def text_from_quantity(value: float, unit: str) -> str:
         if abs(value) >= 9999.5:
             return f"{_significant(value / 1e3, 4)}k"
         return f"{value:.0f}"
-    return f"{_significant(value, 4)} {unit}"
+    return f"{_significant(value, 4)} {unit}".rstrip()
 
 
 def _significant(value: float, digits: int) -> str:

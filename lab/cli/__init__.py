@@ -22,19 +22,31 @@ class _Verb(NamedTuple):
 
 
 VERBS = {
+    "baseline": _Verb("baseline", "baseline", "Keep results as named baselines, and judge against them."),
     "bench": _Verb("run", "bench_command", "Install what the host lacks, then run an experiment."),
+    "bisect": _Verb("bisect", "bisect_command", "Find the patch of a series that causes a regression."),
     "build": _Verb("build", "build", "Build QEMU without and with a series, into the cache."),
+    "calibrate": _Verb("calibrate", "calibrate", "Measure this host's false alarms and the changes it catches."),
+    "capabilities": _Verb("capabilities", "capabilities", "Show what a QEMU binary can do, or what two differ in."),
     "command-line": _Verb("run", "command_line_command", "Print the QEMU command line of a cell, ready to paste."),
     "compare": _Verb("compare", "compare", "Judge stored results: table and verdicts."),
     "doctor": _Verb("doctor", "doctor_command", "Say what this host can do, and install what is missing."),
+    "draw": _Verb("draw", "draw", "Draw the patches of a series, a mapping, scenarios, or the matrix of 'lab tmf'."),
     "fsck": _Verb("fsck", "fsck", "Verify every stored file of a results folder."),
     "host": _Verb("host", "host", "Show, tune and restore the host's settings for measuring."),
     "image": _Verb("image", "image", "Build or list guest images."),
+    "job": _Verb("job", "job", "Check job files, or print their JSON schema."),
+    "malformed": _Verb("malformed", "malformed", "Put requests that break the rules before virtio-scsi."),
     "mapping": _Verb("mapping", "mapping", "Check, render and translate an IOThread mapping."),
     "plan": _Verb("run", "plan_command", "Show cells, order and duration of a job."),
+    "proof": _Verb("proof", "proof_command", "Show which thread serves which queue: asked, stored, observed."),
+    "race": _Verb("race", "race", "Race commands, task management and QMP operations, from a seed."),
     "report": _Verb("compare", "report", "Make the report of stored results again."),
     "run": _Verb("run", "run_command", "Run or resume an experiment, report and judge it."),
+    "scenario": _Verb("scenario", "scenario_command", "Disturb a guest under verified load, on one or both arms."),
     "series": _Verb("series", "series", "Read a patch series, or apply it to a tree."),
+    "shell": _Verb("shell", "shell_command", "Boot a cell and give a shell in its guest."),
+    "trend": _Verb("trend", "trend", "Show the history of stored results, and where it changed."),
     "tmf": _Verb("tmf", "tmf", "Test the task management functions of virtio-scsi, without a guest."),
 }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,18 @@ from typing import Any
 import click
 
 from lab.cli.output import print_json, print_text, progress_for
-from lab.errors import ExitCode, HostError, InputError
+from lab.errors import ExitCode, InputError
 from lab.host.cpu_plan import CpuPlan, Threads
 from lab.host.cpu_plan_choice import plan_cpus, plan_from_pins
 from lab.host.cpu_plan_show import plan_to_json, text_from_plan
+from lab.host.exclusive import host_lock
 from lab.host.facts import cpus_from_list
 from lab.host.topology import BlockDevice, Topology, read_block_device, read_topology
-from lab.host.tuning import Proposal, host_lock, propose, restore, tune
+from lab.host.tuning import Proposal, propose, restore, tune
 from lab.host.tuning_controls import HostControls
-from lab.host.tuning_journal import JournalFile
+from lab.host.tuning_journal import Journal, JournalFile
 from lab.host.tuning_knobs import Entry, KnobState, irq_entries, survey
+from lab.host.tuning_session import put_back_leftovers, require_root
 from lab.units import text_from_cpus
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -65,15 +67,13 @@ def show_command(root: Path, as_json: bool) -> int:
     isolated = text_from_cpus(cpu.id for cpu in topology.cpus if cpu.isolated)
     lines = [
         f"CPUs: {text_from_cpus(cpu.id for cpu in topology.cpus)}; isolated: {isolated or 'none'}",
-        f"cores: {topology.cores}; NUMA nodes: {text_from_cpus(topology.nodes)}",
+        f"cores: {topology.cores}; NUMA nodes: {_nodes(topology)}",
         *([f"online but not for this process: {text_from_cpus(topology.withheld)}"] if topology.withheld else []),
         "",
         f"{'knob':14}{'is':13}{'bench':13}values",
         *(_knob_line(state) for state in states),
         "",
-        "not tuned by the lab"
-        if journal is None
-        else f"tuned by the lab at {journal.at}; back again with: lab host restore",
+        _tuning(journal),
     ]
     print_text("\n".join(lines))
     return int(ExitCode.DONE)
@@ -101,12 +101,15 @@ def tune_command(
     wanted = [] if only is None else [word for word in only.split(",") if word.strip()]
     if only is not None and not wanted:
         raise InputError("--only names no knob", remedy="'lab host show' lists them")
-    proposal = propose(controls, wanted)
-    entries = (*_irqs(root, irqs, irq_cpus), *proposal.entries)
-    refused: tuple[Entry, ...] = ()
-    if not dry_run:
-        _require_root("tune the host")
-        with host_lock("tune the host"):
+    with ExitStack() as stack:
+        if not dry_run:
+            require_root("tune the host")
+            stack.enter_context(host_lock("tune the host"))
+            put_back_leftovers(controls, JournalFile(root))  # before their values are taken for those to come back to
+        proposal = propose(controls, wanted)
+        entries = (*_irqs(root, irqs, irq_cpus), *proposal.entries)
+        refused: tuple[Entry, ...] = ()
+        if not dry_run:
             at = datetime.now(UTC).isoformat(timespec="seconds")
             refused = tune(controls, JournalFile(root), entries, at=at)
     _print_tuning(proposal, entries, refused, dry_run=dry_run, as_json=as_json)
@@ -124,7 +127,7 @@ def restore_command(root: Path, forget: bool, as_json: bool) -> int:
     Example: lab host restore
     """
     file = JournalFile(root)
-    _require_root("restore the host")
+    require_root("restore the host")
     with host_lock("restore the host"):
         if forget:
             file.remove()
@@ -180,11 +183,6 @@ def _plan(
     return plan_cpus(topology, threads, device=disk, strict=strict)
 
 
-def _require_root(what: str) -> None:
-    if os.geteuid() != 0:
-        raise HostError(f"only root may {what}", remedy="call it with sudo; 'lab host tune --dry-run' needs no rights")
-
-
 def _irqs(root: Path, device: str | None, cpus: str | None) -> tuple[Entry, ...]:
     if device is None and cpus is None:
         return ()
@@ -220,6 +218,20 @@ def _print_tuning(
     print_text("\n".join(lines or ["nothing to change: everything is as wanted"]))
 
 
+def _tuning(journal: Journal | None) -> str:
+    if journal is None:
+        return "not tuned by the lab"
+    if journal.for_run:
+        return f"tuned for a run at {journal.at}, which puts it back; if it was killed: lab host restore"
+    return f"tuned by the lab at {journal.at}; back again with: lab host restore"
+
+
+def _nodes(topology: Topology) -> str:
+    if not topology.has_nodes:
+        return "unknown, this kernel shows none"
+    return f"{len(topology.nodes)} (number {text_from_cpus(topology.nodes)})"
+
+
 def _knob_line(state: KnobState) -> str:
     value, bench = state.value or "-", state.knob.bench or "-"
     tail = ", ".join(state.knob.values) if state.value is not None else f"not here: {state.reason}"
@@ -239,4 +251,8 @@ def _knob_to_json(state: KnobState) -> dict[str, Any]:
 
 
 def _topology_to_json(topology: Topology) -> dict[str, Any]:
-    return {"cpus": [vars(cpu) for cpu in topology.cpus], "withheld": list(topology.withheld)}
+    return {
+        "cpus": [vars(cpu) for cpu in topology.cpus],
+        "withheld": list(topology.withheld),
+        "numa_nodes": list(topology.nodes) if topology.has_nodes else None,
+    }

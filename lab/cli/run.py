@@ -3,58 +3,52 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from lab.cli.cells import DEFAULT_JOB, arms_options
 from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.resolve import resolution
+from lab.cli.scope import asked_jobs, gravest
 from lab.cli.types import PATH, TEXT
 from lab.command import text_from_argv
 from lab.errors import ExitCode
-from lab.experiment.arms import ArmsRequest, arms_from_request
+from lab.experiment.arms import ArmsRequest
+from lab.experiment.cells import checked_cells
 from lab.experiment.conduct import (
     BOOT_AND_STOP_S,
     Conducted,
     Request,
-    cell_from_id,
-    checked_cells,
     conduct,
-    with_demonstration,
 )
 from lab.experiment.job import load_job
-from lab.experiment.machines import machine_from_cell
+from lab.experiment.job_host import Pin
+from lab.experiment.one_cell import one_cell
+from lab.experiment.placement import plan_for_job
 from lab.experiment.schedule import draw_schedule
-from lab.host.accelerator import probe_accelerator
+from lab.host.cpu_plan_show import plan_to_json, text_from_plan
 from lab.host.packages import install_packages, missing_packages
-from lab.image.build import build_image
 from lab.machine.command_line import GuestBoot, Wiring, argv_from_spec
 from lab.machine.guest_shell import RunKey
-from lab.record import Arm
 from lab.report.write import report_text_for_terminal, write_report
 from lab.settings import cache_dir, project_dir
 from lab.units import text_from_seconds
 
-DEFAULT_JOB = "jobs/virtio-scsi-iothreads.toml"
 _SSH_PORT = 2222
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _arms_options(command: F) -> F:
-    """Add the options that name what is built."""
-    for option in (
-        click.option("--revision", type=int, help="Revision of the series, if the mailbox holds several. [newest]"),
-        click.option("--series", type=PATH, help="Series: mbox, maildir, folder or mail."),
-        click.option("--range", type=TEXT, help="Commits of the tree instead of a series: BASE..TOPIC."),
-        click.option(
-            "--base", type=TEXT, help="Commit of the tree that the series applies to. [what it names, or HEAD]"
-        ),
-        click.option("--tree", type=PATH, help="QEMU git tree. [the distribution's source]"),
-    ):
-        command = option(command)
-    return command
+_PIN = click.option(
+    "--pin",
+    type=click.Choice([pin.value for pin in Pin]),
+    callback=lambda _context, _option, word: None if word is None else Pin(word),
+    help="How threads are put on CPUs, see docs/host.md. [the job's, or auto]",
+)
 
 
 def _run_options(command: F) -> F:
@@ -63,26 +57,37 @@ def _run_options(command: F) -> F:
         click.option("--json", "as_json", is_flag=True, help="Print where the results are as JSON."),
         click.option("--quiet", is_flag=True, help="No progress on stderr."),
         click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of the schedule. [drawn]"),
+        click.option("--proof/--no-proof", "prove", default=True, help="Prove the mapping of each cell first. [proof]"),
+        click.option("--tune", is_flag=True, help="Set the host up for measuring; put everything back afterwards."),
+        _PIN,
+        click.option("--force", is_flag=True, help="Compare builds that differ in more than their source, and say so."),
         click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]"),
         click.option("--profile", type=TEXT, help="Profile of the job file. [the job's default]"),
         click.option("--results", type=PATH, help="Results folder. [results/JOB-PROFILE-TIME]"),
     ):
         command = option(command)
-    return _arms_options(command)
+    return arms_options(command)
 
 
 @click.command("run")
-@click.argument("job", type=PATH)
+@click.argument("job", type=PATH, required=False)
+@click.option("--auto", is_flag=True, help="In place of JOB: the jobs that run what the series touches.")
 @_run_options
-def run_command(job: Path, **options: Any) -> int:
+def run_command(job: Path | None, auto: bool, **options: Any) -> int:
     """Run or resume an experiment, write its report and give the verdict.
 
-    Called again after an interruption, it goes on where it stopped.
+    Called again after an interruption, it goes on where it stopped. With --auto it says which jobs it takes and why,
+    runs one after the other, and ends with the gravest exit code; 4 where no job runs what the series touches.
 
     \b
     Example: lab run jobs/virtio-scsi-iothreads.toml --tree ~/src/qemu --base v10.0.0 --series my.mbox
     """
-    return _run(job, **options)
+    named = {name: options[name] for name in ("tree", "base", "series", "range", "revision")}
+    jobs = asked_jobs(job, auto=auto, arms=ArmsRequest(**named), progress=progress_for(quiet=options["quiet"]))
+    if len(jobs) == 1:
+        return _run(jobs[0], **options)
+    folder = options.pop("results")
+    return gravest(_run(each, results=folder / each.stem if folder else None, **options) for each in jobs)
 
 
 @click.command("bench")
@@ -101,7 +106,8 @@ def bench_command(job: Path | None, quiet: bool, **options: Any) -> int:
 
 
 def _run(job: Path, *, quiet: bool, as_json: bool, **options: Any) -> int:
-    arms = ArmsRequest(**{name: options.pop(name) for name in ("tree", "base", "series", "range", "revision")})
+    named = ("tree", "base", "series", "range", "revision", "force")
+    arms = ArmsRequest(**{name: options.pop(name) for name in named})
     progress = progress_for(quiet=quiet)
     command = text_from_argv(("lab", *sys.argv[1:]))
     done = conduct(Request(job=job, arms=arms, command=command, **options), progress)
@@ -136,25 +142,39 @@ def _exit_code(done: Conducted, verdict: str, code: ExitCode) -> tuple[ExitCode,
 @click.argument("job", type=PATH, default=lambda: project_dir() / DEFAULT_JOB)
 @click.option("--profile", type=TEXT, help="Profile of the job file. [the job's default]")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the schedule.")
+@_PIN
+@click.option("--resolve", type=TEXT, help="Say how many blocks find or rule out such a change here, for example 2%.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> None:
-    """Show the cells of a job, the order of the runs for a seed, and how long they take.
+def plan_command(
+    job: Path, profile: str | None, seed: int, pin: Pin | None, resolve: str | None, as_json: bool
+) -> None:
+    """Show a job's cells, the order of the runs for a seed, how long they take, and the CPUs they get on this host.
 
     \b
-    Example: lab plan jobs/virtio-scsi-iothreads.toml --profile full
+    Example: lab plan jobs/virtio-scsi-iothreads.toml --profile full --resolve 2%
     """
     loaded = load_job(job)
     name, table = loaded.profile(profile)
     cells, warnings = checked_cells(loaded, table)
+    cpu_plan = plan_for_job(loaded, cells, pin=pin)
     loaded.recipe()
     if loaded.job.demonstration is not None:
         loaded.sibling(loaded.job.demonstration.series)
     schedule = draw_schedule(cells, blocks=table.blocks, seed=seed)
-    seconds = len(schedule) * (table.runtime_s + table.ramp_time_s + BOOT_AND_STOP_S)
+    run_s = table.runtime_s + table.ramp_time_s + BOOT_AND_STOP_S
+    seconds = len(schedule) * run_s
+    needed, said = resolution(loaded, name, cells, resolve, run_s=run_s) if resolve else (None, "")
     if as_json:
         order = [{"block": run.block, "position": run.position, "cell": run.cell.id} for run in schedule]
         print_json(
-            {"profile": name, "cells": [c.id for c in cells], "schedule": order, "expected_seconds": round(seconds)}
+            {
+                "profile": name,
+                "cells": [cell.id for cell in cells],
+                "schedule": order,
+                "expected_seconds": round(seconds),
+                "cpu_plan": plan_to_json(cpu_plan),
+                "resolve": needed,
+            }
         )
         return
     lines = [
@@ -163,6 +183,8 @@ def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> No
     ]
     lines += [f"expected: {text_from_seconds(seconds)} after the builds", "", "block 1 in its order:"]
     lines += [f"  {run.position}. {run.cell.id}" for run in schedule if run.block == 1]
+    lines += ["", "CPUs of this host:", textwrap.indent(text_from_plan(cpu_plan), "  ")]
+    lines += ["", said] if said else []
     lines += ["", *(f"warning: {warning}" for warning in warnings)] if warnings else []
     print_text("\n".join(lines))
 
@@ -173,9 +195,9 @@ def plan_command(job: Path, profile: str | None, seed: int, as_json: bool) -> No
 @click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@_arms_options
+@arms_options
 def command_line_command(
-    job: Path, cell_id: str | None, accelerator: str | None, as_json: bool, quiet: bool, **arms_options: Any
+    job: Path, cell_id: str | None, accelerator: str | None, as_json: bool, quiet: bool, **arms: Any
 ) -> None:
     """Print the QEMU command line of a cell, ready to paste: console on the terminal, QMP in ./qmp.sock.
 
@@ -184,26 +206,18 @@ def command_line_command(
     \b
     Example: lab command-line jobs/virtio-scsi-iothreads.toml --cell candidate.iothreads=4
     """
-    loaded = load_job(job)
-    cell = cell_from_id(loaded, cell_id)
     progress = progress_for(quiet=quiet)
-    request, recipe = with_demonstration(loaded, ArmsRequest(**arms_options))[0], loaded.recipe()
-    arms = arms_from_request(request, progress=progress)
-    image = build_image(recipe, progress=progress)
-    if accelerator is None:
-        baseline = arms.baseline
-        accelerator = probe_accelerator(baseline.qemu, baseline.firmware, image, progress=progress).accelerator
-    build = arms.baseline if cell.arm is Arm.BASELINE else arms.candidate
+    found = one_cell(job, cell_id, ArmsRequest(**arms), accelerator=accelerator, progress=progress)
+    build, image = found.build, found.image
     key_file = cache_dir("ssh") / "by-hand"
     key = RunKey.stored(key_file)
     boot = GuestBoot(image.kernel, image.initrd, f"{image.cmdline} lab.key={key.public}")
-    spec = machine_from_cell(loaded.job, cell, accelerator)
-    argv = argv_from_spec(build.qemu, build.firmware, spec, boot, Wiring.for_people(_SSH_PORT))
+    argv = argv_from_spec(build.qemu, build.firmware, found.spec, boot, Wiring.for_people(_SSH_PORT))
     # The guest makes a new host key at each boot, so the user's known_hosts cannot know it.
     ssh: tuple[str, ...] = ("ssh", "-p", str(_SSH_PORT), "-i", str(key_file))
     ssh += ("-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "root@127.0.0.1")
     if as_json:
-        print_json({"cell": cell.id, "argv": argv, "ssh": ssh})
+        print_json({"cell": found.cell.id, "argv": argv, "ssh": ssh})
         return
     print_text(text_from_argv(argv))
     progress.say(f"into the guest: {text_from_argv(ssh)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.build.arms import Arms, build_arms
 from lab.build.distribution import source_from_distribution
-from lab.build.source import source_from_path
+from lab.build.source import SourceTree, source_from_path
 from lab.errors import InputError
 from lab.progress import Progress
 from lab.series.read import read_series, series_from_range
@@ -23,6 +23,7 @@ class ArmsRequest:
     :param series: mbox, maildir, folder of patches or a single mail.
     :param range: ``base..topic`` of the tree instead of a series.
     :param revision: of the series; None takes the newest.
+    :param force: compare builds that differ in more than their source; every report says so.
     """
 
     tree: Path | None = None
@@ -30,6 +31,7 @@ class ArmsRequest:
     series: Path | None = None
     range: str | None = None
     revision: int | None = None
+    force: bool = False
 
     @property
     def names_a_series(self) -> bool:
@@ -76,13 +78,29 @@ def arms_from_request(request: ArmsRequest, *, progress: Progress) -> Arms:
     :raise NotComparableError: the two builds differ in more than their source.
     """
     series = series_from_request(request)
+    source = _source_from_request(request, series, progress)
+    return build_arms(source, series, progress=progress, force=request.force)
+
+
+def base_from_request(request: ArmsRequest, *, progress: Progress) -> Arms:
+    """Build the base alone, for what looks at one binary; both arms are that build.
+
+    :raise InputError: the tree or the base is wrong, or a series is named.
+    :raise CommandError: the base does not build.
+    :raise HostError: this host cannot fetch or build QEMU.
+    """
+    if request.names_a_series:
+        raise InputError("the base alone takes no series", remedy="leave --series and --range out")
+    return build_arms(_source_from_request(request, None, progress), None, progress=progress)
+
+
+def _source_from_request(request: ArmsRequest, series: Series | None, progress: Progress) -> SourceTree:
     base = request.base
     if base is None and request.range is not None:
         base = request.range.split("..", 1)[0] or None
     if request.tree is None:
         if base is not None:
             raise InputError(f"--base {base} needs a tree", remedy="add --tree DIR")
-        source = source_from_distribution(progress=progress)
-    else:
-        source = source_from_path(request.tree, base, hint=series.base_commit or "", progress=progress)
-    return build_arms(source, series, progress=progress)
+        return source_from_distribution(progress=progress)
+    hint = series.base_commit if series is not None else ""
+    return source_from_path(request.tree, base, hint=hint or "", progress=progress)

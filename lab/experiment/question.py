@@ -22,6 +22,8 @@ class Choices:
     :param known_verdict: of a demonstration series, empty otherwise.
     :param fio: text of the fio job: editing its file must not change what an experiment goes on with.
     :param command: what was typed.
+    :param control: what a campaign of ``lab calibrate`` compares the base with; empty for an experiment.
+    :param candidate_latency_ns: backend latency that was added to the candidate to slow it down on purpose.
     """
 
     id: str
@@ -34,6 +36,8 @@ class Choices:
     fio: str
     known_verdict: str = ""
     command: str = ""
+    control: str = ""
+    candidate_latency_ns: int = 0
 
 
 def question_text(loaded: LoadedJob, choices: Choices) -> str:

@@ -6,7 +6,7 @@ The plan takes what fits first, in this order (docs/host.md explains it for user
 2. the same on several nodes;
 3. the main loop shares the CPUs of the vCPUs, on one node, else on several;
 4. each IOThread keeps a CPU of its own, vCPUs and main loop share what is left, at most two vCPUs to a CPU;
-5. every thread may run on every CPU.
+5. every thread may run on every CPU. CPUs that several threads share are never isolated ones beside others.
 
 Among CPUs: a core of its own comes before a sibling, an isolated CPU before one that is not, and the core of CPU 0,
 where the kernel does its housekeeping, comes last. Among nodes: whole cores come before isolation, isolation before
@@ -152,10 +152,22 @@ def _dealt(threads: Threads, chosen: Sequence[Cpu], sharing: Sharing) -> dict[st
 
 def _crowded(threads: Threads, topology: Topology) -> tuple[dict[str, frozenset[int]], Sharing]:
     """Place threads on too few CPUs."""
-    order = [cpu.id for cpu in _chosen(topology.cpus, len(topology.cpus))]
-    rest = len(order) - len(threads.iothreads)
-    if threads.iothreads and rest > 0 and threads.vcpus <= _VCPUS_PER_CPU * rest:
-        own = {name: frozenset({cpu}) for name, cpu in zip(threads.iothreads, order, strict=False)}
-        shared = frozenset(order[len(own) :])
-        return {**dict.fromkeys((*threads.vcpu_names, MAIN_LOOP), shared), **own}, Sharing.VCPUS
-    return dict.fromkeys(threads.names, frozenset(order)), Sharing.ALL
+    order = _chosen(topology.cpus, len(topology.cpus))
+    own, rest = order[: len(threads.iothreads)], _balanced(order[len(threads.iothreads) :])
+    if own and threads.vcpus <= _VCPUS_PER_CPU * len(rest):
+        places = {name: frozenset({cpu.id}) for name, cpu in zip(threads.iothreads, own, strict=True)}
+        return {**dict.fromkeys((*threads.vcpu_names, MAIN_LOOP), _ids(rest)), **places}, Sharing.VCPUS
+    return dict.fromkeys(threads.names, _ids(_balanced(order))), Sharing.ALL
+
+
+def _balanced(cpus: Sequence[Cpu]) -> Sequence[Cpu]:
+    """Return the CPUs between which the scheduler moves threads, or all where it does so between none.
+
+    Threads that may run on several isolated CPUs crowd on one of them (``isolcpus=`` in admin-guide/kernel-parameters
+    of the Linux kernel).
+    """
+    return [cpu for cpu in cpus if not cpu.isolated] or cpus
+
+
+def _ids(cpus: Sequence[Cpu]) -> frozenset[int]:
+    return frozenset(cpu.id for cpu in cpus)

@@ -22,6 +22,8 @@ def text_from_plan(plan: CpuPlan) -> str:
     if plan.device is not None and plan.device.irqs and plan.is_pinned:
         where = f"CPUs {text_from_cpus(plan.irq_cpus)}" if plan.irq_cpus else "no CPU left"
         lines.append(f"interrupts {text_from_cpus(plan.device.irqs)} of {plan.device.name}: {where}")
+    if not plan.is_pinned:
+        lines.append(f"not pinned: {len(plan.threads.names)} threads of the guest, {len(cells)} CPUs")
     lines += [f"cannot be claimed: {sentence}" for sentence in plan.cannot_claim()]
     return "\n".join(lines)
 

@@ -104,26 +104,23 @@ class Passport:
     temperature_c: float | None = None
 
     def warnings(self, limits: Limits | None = None) -> tuple[str, ...]:
-        """Return a sentence for each limit that was passed."""
+        """Return a sentence for each limit that was passed: the same for every run, so that a report can count them."""
         limit = limits or Limits()
         found = []
         if self.planned_foreign_share is not None and self.planned_foreign_share > limit.planned_foreign:
-            found.append(
-                f"others used {_percent(self.planned_foreign_share)} of the CPUs that were planned for the guest"
-            )
+            found.append(f"others used more than {_percent(limit.planned_foreign)} of the CPUs planned for the guest")
         if self.foreign_share > limit.foreign and self.planned_foreign_share is None:
-            found.append(f"other processes used {_percent(self.foreign_share)} of this host's CPU time")
+            found.append(f"other processes used more than {_percent(limit.foreign)} of this host's CPU time")
         if self.neighbour_share is not None and self.neighbour_share > limit.neighbour:
             found.append(
-                f"the SMT siblings of the guest's CPUs were busy for {_percent(self.neighbour_share)} of the time"
+                f"SMT siblings of the guest's CPUs were busy for more than {_percent(limit.neighbour)} of the time"
             )
         if self.steal_share > limit.steal:
-            found.append(f"{_percent(self.steal_share)} of this host's CPU time was stolen by its hypervisor")
+            found.append(f"more than {_percent(limit.steal)} of this host's CPU time was stolen by its hypervisor")
         if self.frequency_mhz is not None and self.frequency_mhz[0] < limit.frequency * self.frequency_mhz[1]:
-            low, high = self.frequency_mhz
-            found.append(f"the guest's CPUs ran at {low:.0f} to {high:.0f} MHz")
+            found.append(f"frequencies of the guest's CPUs were more than {_percent(1 - limit.frequency)} apart")
         if self.throttled:
-            found.append(f"the guest's CPUs were throttled {self.throttled} times for heat or power")
+            found.append("the guest's CPUs were throttled for heat or power")
         return tuple(found)
 
     def void_reason(self, limits: Limits | None = None) -> str | None:
@@ -140,7 +137,7 @@ class Passport:
         """Return the passport for the facts of a run record; what is unknown is left out."""
         frequency = self.frequency_mhz
         values: dict[str, float | int | None] = {
-            "seconds": round(self.seconds, 3),
+            "watched_s": round(self.seconds, 3),
             "steal_share": round(self.steal_share, 4),
             "foreign_cpu_share": round(self.foreign_share, 4),
             "planned_foreign_share": _rounded(self.planned_foreign_share, 4),

@@ -40,10 +40,12 @@ class Topology:
 
     :param cpus: those that may be used, by number.
     :param withheld: online, but kept from this process by its affinity or its cgroup.
+    :param has_nodes: the kernel shows its NUMA nodes; else each CPU counts as on node 0.
     """
 
     cpus: tuple[Cpu, ...]
     withheld: tuple[int, ...] = ()
+    has_nodes: bool = True
 
     @property
     def nodes(self) -> tuple[int, ...]:
@@ -90,7 +92,7 @@ def read_topology(root: Path = Path("/")) -> Topology:
         )
     nodes = _nodes(root)
     cpus = tuple(Cpu(number, cores[number], nodes.get(number, 0), number in isolated) for number in sorted(usable))
-    return Topology(cpus, tuple(sorted(online - usable)))
+    return Topology(cpus, tuple(sorted(online - usable)), has_nodes=bool(nodes))
 
 
 def read_block_device(name: str, root: Path = Path("/")) -> BlockDevice:

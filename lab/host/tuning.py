@@ -7,9 +7,7 @@ journal knows what to put back. Putting back may be repeated and interrupted at 
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.errors import HostError, InputError
@@ -18,7 +16,6 @@ from lab.host.tuning_journal import Journal, JournalFile
 from lab.host.tuning_knobs import KNOBS, Entry, survey
 
 BOOT_ID = "proc/sys/kernel/random/boot_id"
-LOCK_NAME = "\0qemu-patch-lab.host"
 
 
 @dataclass(frozen=True)
@@ -45,27 +42,6 @@ class PutBack:
     ok: bool = True
 
 
-@contextmanager
-def host_lock(purpose: str) -> Iterator[None]:
-    """Hold the whole host: one experiment, one tuning or one restoring at a time, whoever's they are.
-
-    An abstract Unix socket (unix(7)): the kernel gives it free when its holder dies, it needs no file that any user
-    may write, and children do not inherit it. It is shared by all that share a network namespace.
-
-    :param purpose: finishes the sentence "cannot ... now".
-    :raise HostError: somebody else holds it.
-    """
-    with socket.socket(socket.AF_UNIX) as holder:
-        try:
-            holder.bind(LOCK_NAME)
-        except OSError as err:
-            raise HostError(
-                f"cannot {purpose} now: an experiment, a tuning or a restoring is under way on this host",
-                remedy="wait for it to end; 'ss -xap | grep qemu-patch-lab' shows whose it is",
-            ) from err
-        yield
-
-
 def propose(controls: Controls, wanted: Sequence[str] = ()) -> Proposal:
     """Say what has to change.
 
@@ -88,12 +64,10 @@ def propose(controls: Controls, wanted: Sequence[str] = ()) -> Proposal:
     return Proposal(tuple(entry for entries in found for entry in entries), tuple(skipped))
 
 
-def tune(controls: Controls, file: JournalFile, entries: Sequence[Entry], *, at: str) -> tuple[Entry, ...]:
-    """Change the host. When this raises, whatever was changed has been put back, or the journal is kept.
+def refuse_twice(file: JournalFile) -> None:
+    """Make sure that nothing has to be put back before the host may be tuned.
 
-    :param at: now, ISO 8601.
-    :return: those that the kernel refused and that were optional.
-    :raise HostError: the host is tuned already, or a setting could not be changed.
+    :raise HostError: the host is tuned already, or its journal cannot be read.
     """
     earlier = file.load()
     if earlier is not None:
@@ -102,9 +76,22 @@ def tune(controls: Controls, file: JournalFile, entries: Sequence[Entry], *, at:
             remedy="lab host restore, then tune again",
             evidence=file.path,
         )
+
+
+def tune(
+    controls: Controls, file: JournalFile, entries: Sequence[Entry], *, at: str, for_run: bool = False
+) -> tuple[Entry, ...]:
+    """Change the host. When this raises, whatever was changed has been put back, or the journal is kept.
+
+    :param at: now, ISO 8601.
+    :param for_run: it is put back by whoever tunes, and by the next run if that one is killed.
+    :return: those that the kernel refused and that were optional.
+    :raise HostError: the host is tuned already, or a setting could not be changed.
+    """
+    refuse_twice(file)
     if not entries:
         return ()
-    journal = Journal(controls.read(BOOT_ID), at, tuple(entries))
+    journal = Journal(controls.read(BOOT_ID), at, tuple(entries), for_run)
     file.save(journal)
     try:
         return tuple(entry for entry in entries if not _changed(controls, entry))

@@ -26,11 +26,13 @@ class Journal:
 
     :param boot_id: of the boot in which it was; another one means that the host was rebooted since.
     :param at: when, ISO 8601.
+    :param for_run: a run did it for itself. Found while nobody holds the host, the run was killed.
     """
 
     boot_id: str
     at: str
     entries: tuple[Entry, ...]
+    for_run: bool = False
 
 
 class JournalFile:
@@ -108,4 +110,4 @@ def _journal(value: Mapping[str, Any]) -> Journal:
     for entry in entries:
         if owner_of(entry.target) != entry.knob:
             raise ValueError(f"'{entry.target}' is not a setting of {entry.knob}")
-    return Journal(str(value["boot_id"]), str(value["at"]), entries)
+    return Journal(str(value["boot_id"]), str(value["at"]), entries, value.get("for_run") is True)

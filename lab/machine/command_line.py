@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.machine.blockdev import blockdev_from_backend, cache_of, throttle_groups
 from lab.machine.mapping import Device
 from lab.machine.mapping_json import PROPERTY
-from lab.machine.spec import Backend, Controller, IOThread, MachineSpec, NullBackend
+from lab.machine.spec import Controller, Disk, GuestMemory, IOThread, MachineSpec, ScsiDisk, Topology
 
 QMP_CHARDEV = "qmp0"
 NETDEV = "net0"
+MEMORY = "memory0"
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,15 @@ def argv_from_spec(
     words = [str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     for folder in firmware:
         words += ["-L", str(folder)]
-    words += ["-machine", spec.machine_type, "-accel", accelerator, "-cpu", spec.cpu_model]
-    words += ["-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M"]
+    memory = object_from_memory(spec.memory, spec.memory_mib)
+    machine = {"type": spec.machine_type}
+    if memory is not None:
+        machine["memory-backend"] = MEMORY
+    if spec.accelerator == "tcg":  # the guest may take a disturbed PIT for its clock: lab/machine/guest_clock.py
+        machine["pit"] = "off"
+    words += ["-machine", _key_values(machine, first="type"), "-accel", accelerator, "-cpu", spec.cpu_model]
+    words += ["-smp", _smp(spec.vcpus, spec.topology), "-m", f"{spec.memory_mib}M"]
+    words += [] if memory is None else ["-object", _json(memory)]
     words += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", kernel_command_line(spec, boot)]
     words += ["-chardev", _key_values({"id": QMP_CHARDEV, **wiring.qmp}, first="backend")]
     words += ["-mon", f"chardev={QMP_CHARDEV},mode=control"]
@@ -92,7 +101,9 @@ def argv_from_spec(
         words += ["-object", _json(object_from_iothread(iothread))]
     for controller in spec.controllers:
         for disk in controller.disks:
-            words += ["-blockdev", _json(blockdev_from_backend(disk.id, disk.backend))]
+            for group in throttle_groups(disk.id, disk.filters):
+                words += ["-object", _json(group)]
+            words += ["-blockdev", _json(blockdev_from_backend(disk.id, disk.backend, disk.filters))]
         for device in devices_from_controller(controller):
             words += ["-device", _json(device)]
     return tuple(words)
@@ -100,7 +111,9 @@ def argv_from_spec(
 
 def kernel_command_line(spec: MachineSpec, boot: GuestBoot) -> str:
     """Return the whole kernel command line: console, what the image needs, what the machine asks for."""
-    parts = ("console=ttyS0", boot.arguments, spec.kernel_arguments)
+    # Without "force" the driver waits for a hint that only a CPU model with kvm-hint-dedicated gives it.
+    haltpoll = "cpuidle_haltpoll.force=1" if spec.haltpoll else ""
+    parts = ("console=ttyS0", boot.arguments, haltpoll, spec.kernel_arguments)
     return " ".join(part for part in parts if part)
 
 
@@ -115,18 +128,23 @@ def object_from_iothread(iothread: IOThread) -> dict[str, Any]:
     return {"qom-type": "iothread", "id": iothread.id, **{k: v for k, v in polling.items() if v is not None}}
 
 
-def blockdev_from_backend(node_name: str, backend: Backend) -> dict[str, Any]:
-    """Return the arguments of ``-blockdev`` or ``blockdev-add`` (qapi/block-core.json, BlockdevOptions)."""
-    if isinstance(backend, NullBackend):
-        options: dict[str, Any] = {"driver": backend.driver, "node-name": node_name, "size": backend.size_bytes}
-        if backend.latency_ns:
-            options["latency-ns"] = backend.latency_ns
-        if backend.read_zeroes:
-            options["read-zeroes"] = True
-        return options
-    cache = {"direct": backend.direct, "no-flush": False}
-    protocol = {"driver": "file", "filename": str(backend.path), "aio": backend.aio, "cache": cache}
-    return {"driver": "raw", "node-name": node_name, "cache": cache, "file": protocol}
+def object_from_memory(memory: GuestMemory, memory_mib: int) -> dict[str, Any] | None:
+    """Return the arguments of ``-object`` for the guest's memory; None for QEMU's own (qapi/qom.json)."""
+    if memory == GuestMemory():
+        return None
+    where = (
+        {"qom-type": "memory-backend-memfd"}
+        if memory.folder is None
+        else {"qom-type": "memory-backend-file", "mem-path": str(memory.folder)}
+    )
+    options: dict[str, Any] = {**where, "id": MEMORY, "size": memory_mib << 20, "share": memory.share}
+    if memory.hugepage_kib is not None:
+        options |= {"hugetlb": True, "hugetlbsize": memory.hugepage_kib << 10}
+    if memory.prealloc:
+        options["prealloc"] = True
+    if memory.policy is not None:
+        options |= {"host-nodes": list(memory.host_nodes), "policy": memory.policy.value}
+    return options
 
 
 def devices_from_controller(controller: Controller) -> tuple[dict[str, Any], ...]:
@@ -142,12 +160,33 @@ def devices_from_controller(controller: Controller) -> tuple[dict[str, Any], ...
     queues = {controller.model.num_queues_property: controller.num_queues}
     head = {"driver": controller.model.value, "id": controller.id, **queues, **options}
     if controller.model is Device.VIRTIO_BLK:
-        return ({**head, "drive": controller.disks[0].id},)
+        disk = controller.disks[0]
+        return ({**head, "drive": disk.id, **_write_cache(disk)},)
     disks = (
-        {"driver": "scsi-hd", "id": f"{disk.id}-dev", "bus": f"{controller.id}.0", "drive": disk.id, "lun": lun}
+        {
+            "driver": disk.scsi.value,
+            "id": f"{disk.id}-dev",
+            "bus": f"{controller.id}.0",
+            "drive": disk.id,
+            "lun": lun,
+            **_write_cache(disk),
+        }
         for lun, disk in enumerate(controller.disks)
     )
     return (head, *disks)
+
+
+def _write_cache(disk: Disk) -> dict[str, str]:
+    """Return the half of a cache mode that is the device's; scsi-block and the null drivers have none."""
+    cache = cache_of(disk.backend)
+    if cache is None or disk.scsi is ScsiDisk.BLOCK:
+        return {}
+    return {"write-cache": "on" if cache.write_cache else "off"}
+
+
+def _smp(vcpus: int, topology: Topology) -> str:
+    parts = {"sockets": topology.sockets, "cores": topology.cores, "threads": topology.threads}
+    return ",".join((str(vcpus), *(f"{name}={number}" for name, number in parts.items() if number is not None)))
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -88,48 +88,104 @@ def booted(
     *,
     evidence: Path,
     timeout_s: float = 60.0,
+    key: RunKey | None = None,
+    words: Sequence[str] = (),
 ) -> Iterator[Guest]:
     """Boot a machine and hand it over; end it when the block ends, however it ends.
 
     :param boot: its ``arguments`` are those of the image; the key of this run is added here.
+    :param key: for a caller who connects again later, after a reset of the guest; None makes one for this run.
+    :param words: added to the command line: a trace, a second monitor.
     :param evidence: an existing folder; gets command-line.txt, qemu.log, console.log and qmp.log.
     :param timeout_s: from process start to the first command over SSH.
     :raise BootError: QEMU ended, the guest panicked or did not come up in time.
     """
-    key = RunKey.new()
+    key = key or RunKey.new()
     keyed = GuestBoot(boot.kernel, boot.initrd, f"{boot.arguments} lab.key={key.public}")
+    deadline = Deadline(timeout_s)
+    with ExitStack() as stack:
+        process, monitor = stack.enter_context(started(qemu, firmware, spec, keyed, evidence=evidence, words=words))
+        try:
+            shell = connected(process, monitor, evidence / CONSOLE_LOG, key, deadline)
+            stack.callback(shell.close)
+            boot_s = deadline.elapsed_s()
+            threads = thread_map(process.pid, monitor)
+        except StageError as err:
+            raise _boot_error(process, evidence / CONSOLE_LOG, err) from err
+        yield Guest(spec, process, monitor, shell, threads, boot_s, evidence)
+
+
+@contextmanager
+def started(
+    qemu: Path,
+    firmware: Sequence[Path],
+    spec: MachineSpec,
+    boot: GuestBoot,
+    *,
+    evidence: Path,
+    words: Sequence[str] = (),
+) -> Iterator[tuple[QemuProcess, Monitor]]:
+    """Start a machine up to an answering monitor, whatever its guest does; end it when the block ends.
+
+    :param boot: complete, as the kernel gets it.
+    :param words: added to the command line.
+    :param evidence: an existing folder; gets command-line.txt, qemu.log, console.log and qmp.log.
+    :raise BootError: QEMU ended, or its monitor does not answer.
+    """
     console = evidence / CONSOLE_LOG
     with ExitStack() as stack:
         ours, theirs = socket.socketpair()
         stack.callback(ours.close)
         stack.callback(theirs.close)
-        argv = argv_from_spec(qemu, firmware, spec, keyed, Wiring.for_lab(theirs.fileno(), console))
+        argv = (*argv_from_spec(qemu, firmware, spec, boot, Wiring.for_lab(theirs.fileno(), console)), *words)
         text = text_from_argv(argv) + "\n"  # a path in it may be no UTF-8
         (evidence / "command-line.txt").write_text(text, encoding="utf-8", errors="surrogateescape")
-        deadline = Deadline(timeout_s)
         process = QemuProcess(argv, log=evidence / QEMU_LOG, pass_fds=(theirs.fileno(),))
         stack.callback(process.stop)
         theirs.close()
         try:
             monitor = Monitor(ours, log=evidence / "qmp.log")
-            stack.callback(monitor.close)
-            stack.callback(process.stop, lambda: monitor.execute("quit", timeout_s=2.0))
-            port = _ssh_port(monitor)
-            host_key = deadline.wait_for("the guest to say that it is ready", lambda: _host_key(process, console))
-            shell = GuestShell(port, key, host_key, timeout_s=max(1.0, deadline.remaining_s()))
-            stack.callback(shell.close)
-            shell.run("true", timeout_s=max(1.0, deadline.remaining_s()))
-            boot_s = deadline.elapsed_s()
-            threads = thread_map(process.pid, monitor)
-        except BootError:
-            raise
-        except DeadlineError as err:
-            raise BootError(f"{err.message}; the console ends with:\n{_tail(console)}", evidence=console) from err
         except StageError as err:
-            if process.ended_within(_ENDING_S) is not None:
-                raise process.failure("while booting") from err
-            raise BootError(f"the guest did not come up: {err.message}", evidence=console) from err
-        yield Guest(spec, process, monitor, shell, threads, boot_s, evidence)
+            raise _boot_error(process, console, err) from err
+        stack.callback(monitor.close)
+        stack.callback(process.stop, lambda: monitor.execute("quit", timeout_s=2.0))
+        yield process, monitor
+
+
+def _boot_error(process: QemuProcess, console: Path, err: StageError) -> StageError:
+    """Return what is to be told of a machine that did not come up."""
+    if isinstance(err, BootError):
+        return err
+    if isinstance(err, DeadlineError):
+        return BootError(f"{err.message}; the console ends with:\n{_tail(console)}", evidence=console)
+    if process.ended_within(_ENDING_S) is not None:
+        return process.failure("while booting")
+    return BootError(f"the guest did not come up: {err.message}", evidence=console)
+
+
+def connected(
+    process: QemuProcess, monitor: Monitor, console: Path, key: RunKey, deadline: Deadline, *, from_byte: int = 0
+) -> GuestShell:
+    """Return a shell in the guest once it has said on its console that it is ready, and a command has run in it.
+
+    :param monitor: of the QEMU that the guest runs in now; after a migration the console may be another one's.
+    :param from_byte: where in the console's log to look: behind what the guest said before a reset.
+    :raise BootError: the guest panicked, or QEMU ended.
+    :raise DeadlineError: it was not ready in time.
+    :raise GuestError: it does not let us in.
+    :raise MonitorError: QEMU does not say which port leads to it.
+    """
+    port = _ssh_port(monitor)
+    host_key = deadline.wait_for(
+        "the guest to say that it is ready", lambda: _host_key(process, console, from_byte=from_byte)
+    )
+    shell = GuestShell(port, key, host_key, timeout_s=max(1.0, deadline.remaining_s()))
+    try:
+        shell.run("true", timeout_s=max(1.0, deadline.remaining_s()))
+    except BaseException:
+        shell.close()
+        raise
+    return shell
 
 
 def mapping_difference(guest: Guest, controller: Controller) -> str | None:
@@ -184,9 +240,9 @@ def _ssh_port(monitor: Monitor) -> int:
     return int(found.group(1))
 
 
-def _host_key(process: QemuProcess, console: Path) -> str | None:
+def _host_key(process: QemuProcess, console: Path, *, from_byte: int = 0) -> str | None:
     """Return the guest's host key once it is ready, None while it boots."""
-    text = tail_of(console)
+    text = tail_of(console, from_byte=from_byte)
     panic = _PANIC.search(text)
     if panic is not None:
         raise BootError(f"the guest's kernel failed: {panic.group(0)}", evidence=console)

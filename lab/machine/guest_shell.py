@@ -24,6 +24,7 @@ from invoke.exceptions import CommandTimedOut, ThreadException
 
 from lab.deadline import Deadline
 from lab.errors import DeadlineError, GuestError
+from lab.machine.terminal import TerminalSize
 
 _GRACE_S = 2.0
 """How much later than fabric's own deadline ours closes the connection: the gentle one keeps it usable."""
@@ -167,6 +168,27 @@ class GuestShell:
             raise GuestError(f"{path} could not be written in the guest: {err or type(err).__name__}") from err
         if status != 0:
             raise GuestError(f"{path} could not be written in the guest: exit status {status}")
+
+    def session(self, command: str | None, *, size: TerminalSize | None, timeout_s: float = 20.0) -> paramiko.Channel:
+        """Start the login shell, or a command, for somebody who talks to it; lab/machine/terminal.py carries the words.
+
+        :param command: None for the login shell.
+        :param size: of the terminal that the guest is to make; None makes none, as for a command in a pipe.
+        :raise GuestError: the connection broke, or the guest refused.
+        :raise DeadlineError: it did not start in time.
+        """
+        try:
+            with self._bounded("a session in the guest", timeout_s):
+                channel: paramiko.Channel = self._connection.transport.open_session(timeout=timeout_s)
+                if size is not None:
+                    channel.get_pty(size.name, size.columns, size.rows)
+                if command is None:
+                    channel.invoke_shell()
+                else:
+                    channel.exec_command(command)
+        except (paramiko.SSHException, OSError, EOFError) as err:
+            raise GuestError(f"the guest gave no session: {err or type(err).__name__}") from err
+        return channel
 
     @contextmanager
     def _bounded(self, what: str, timeout_s: float) -> Iterator[None]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.command import run
 from lab.errors import BootError
 from lab.machine.mapping import Device, Dialect, IOThreadMapping
 from lab.machine.mapping_render import argv_from_mapping
@@ -20,6 +21,18 @@ PROBE_STDIN = (json.dumps({"execute": "qmp_capabilities"}) + json.dumps({"execut
 
 _MISSING = "missing vq 1 IOThread assignment in iothread-vq-mapping"
 _NO_PROPERTY = "iothread-vq-mapping' not found"
+_ANSWER_S = 20.0
+
+
+def dialect_of(qemu: Path, firmware: Sequence[Path]) -> Dialect | None:
+    """Ask a binary which dialect it speaks; None for one whose virtio-scsi has no mapping.
+
+    :raise BootError: the binary does not start.
+    :raise CommandError: there is no such binary.
+    :raise DeadlineError: it does not end in time.
+    """
+    answer = run(probe_argv(qemu, firmware), stdin=PROBE_STDIN, timeout_s=_ANSWER_S, check=False)
+    return dialect_from_answer(answer.returncode, answer.stderr)
 
 
 def probe_argv(qemu: Path, firmware: Sequence[Path]) -> tuple[str, ...]:

@@ -124,14 +124,16 @@ class QemuProcess:
         self.stop()
 
 
-def tail_of(path: Path) -> str:
+def tail_of(path: Path, *, from_byte: int = 0) -> str:
     """Return the end of a log, at most 64 KiB: what is in it is foreign, and may be any amount.
 
     Line ends of a serial console are made plain; a file that is not there yet is empty.
+
+    :param from_byte: nothing before it is returned.
     """
     try:
         with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            stream.seek(max(from_byte, path.stat().st_size - _TAIL_BYTES))
             return stream.read(_TAIL_BYTES).decode(errors="replace").replace("\r\n", "\n")
     except FileNotFoundError:
         return ""

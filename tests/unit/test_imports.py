@@ -57,6 +57,7 @@ MET_IN = {
     "click": "cli __main__",
     "elftools": "image",
     "fabric": "machine.guest_shell",
+    "hypothesis": "virtio.malformed.fuzz",  # in the lab itself; tests meet it too
     "invoke": "machine.guest_shell",
     "jinja2": "report",
     "lz4": "image",
@@ -67,6 +68,7 @@ MET_IN = {
     "platformdirs": "settings",
     "qemu": "machine.monitor",
     "rich": "progress cli",
+    "ruptures": "analysis.change_points",
     "scipy": "analysis",
     # command: what ends by itself; the others: QEMU, a long-lived process; git fast-import, which is fed a stream
     "subprocess": "command machine.process series.repository",

@@ -159,8 +159,8 @@ def test_reader_that_goes_away_before_the_verdict() -> None:
 def test_termination_is_an_interruption() -> None:
     """SIGTERM runs the clean-up of whatever is under way, as Ctrl-C does, and again SIGTERM does not cut it short."""
     body = """
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         signal.pause()
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -270,3 +270,21 @@ def test_wrong_word_that_click_finds_later(verb: Callable[..., None], capsys: py
     verb(fail)
     assert entry.run(["probe"]) == 2
     assert capsys.readouterr().err == "lab: error: no \\x1b good\n"
+
+
+def test_ctrl_c_while_the_lab_is_being_loaded() -> None:
+    """One line and 130, as at any other time: no traceback of an import."""
+    program = """
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["lab", "--help"]
+from lab.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "lab: interrupted; what was finished is kept, call again to go on\n"

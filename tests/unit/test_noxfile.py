@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -121,10 +122,27 @@ def test_skipped_installation_is_not_noted(tmp_path: Path, monkeypatch: pytest.M
     assert len(session.installed) == 2
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_browser_is_installed_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """The tests in a browser then fail rather than skip, whatever the reason that it does not start."""
+    calls: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+    session: Any = _Session(tmp_path)
+    session.posargs = ["-x"]
+    session.run = lambda *words, **options: calls.append((words, options))
+    monkeypatch.setattr(shutil, "which", lambda name: name if there else None)
+    noxfile.browser.func(session)
+    assert [words[0] for words, _ in calls] == (["pytest"] if there else ["apt-get", "apt-get", "pytest"])
+    words, options = calls[-1]
+    assert words == ("pytest", "tests/real/test_page_in_browser.py", "-x")
+    assert options["env"] == {"LAB_TEST_BROWSER": "required"}
+
+
 def test_sessions_are_those_of_the_documentation() -> None:
     """Every session is listed with a sentence, and CONTRIBUTING.md names it."""
     listed = run([sys.executable, "-m", "nox", "--list"], cwd=PROJECT).stdout
     page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for name in ("bench", "tests", "lint", "types", "docs", "report"):
+    for name in ("bench", "tests", "browser", "lint", "types", "docs", "report"):
         assert f"- {name} -> " in listed or f"* {name} -> " in listed
         assert f"`nox -s {name}" in page

@@ -62,3 +62,20 @@ def test_home_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_CACHE", "~lab-no-such-user/x")
     with pytest.raises(HostError, match="LAB_CACHE is '~lab-no-such-user/x'"):
         settings.cache_dir()
+
+
+def test_what_must_be_kept_has_a_place_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LAB_STATE moves it, nothing is made before something is kept, and without it the user's own place is meant."""
+    monkeypatch.setenv("LAB_STATE", str(tmp_path / "state"))
+    assert settings.state_path("baselines", "v10") == tmp_path / "state" / "baselines" / "v10"
+    assert not (tmp_path / "state").exists()
+    monkeypatch.delenv("LAB_STATE")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user"))
+    assert settings.state_path("x") == tmp_path / "user" / "qemu-patch-lab" / "x"
+
+
+def test_a_state_folder_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home folder that nobody knows is an error with a remedy."""
+    monkeypatch.setenv("LAB_STATE", "~no-such-user-here/state")
+    with pytest.raises(HostError, match="LAB_STATE is"):
+        settings.state_path("x")

@@ -27,7 +27,7 @@ def test_unknown_metric_lists_the_known_ones() -> None:
 @pytest.mark.parametrize("metric", units.METRICS.values(), ids=lambda metric: metric.name)
 def test_metric_name_ends_in_its_unit(metric: units.Metric) -> None:
     """A metric with a dimension carries its unit in its name, and no two metrics share a title."""
-    suffixes = {"ns": ("_ns", "_ns_per_io"), "s": ("_s",), "MiB/s": ("_mib_s",), "1/s": ("iops",)}
+    suffixes = {"ns": ("_ns", "_ns_per_io"), "ms": ("_ms",), "s": ("_s",), "MiB/s": ("_mib_s",), "1/s": ("iops",)}
     assert metric.name.endswith(suffixes.get(metric.unit, ("",)))
     assert [other.title for other in units.METRICS.values()].count(metric.title) == 1
 
@@ -116,3 +116,10 @@ def test_quantity_is_near_what_is_said(value: float, unit: str) -> None:
 def test_percentage_is_signed(fraction: float, text: str) -> None:
     """A change always has a sign, and nothing is never negative."""
     assert units.text_from_percent(fraction) == text
+
+
+def test_a_pure_number_has_no_unit_behind_it() -> None:
+    """A fairness is printed as a number alone."""
+    fairness = units.METRICS["queue_fairness"]
+    assert units.text_from_quantity(0.98, fairness.unit) == "0.98"
+    assert units.text_from_quantity(12.5, units.METRICS["service_gap_ms"].unit) == "12.5 ms"

@@ -91,7 +91,7 @@ def test_scripts_are_scripts(name: str) -> None:
     run(["bash", "-n"], stdin=script.encode())
 
 
-@pytest.mark.parametrize("name", ["Show the report", "Keep charts, report and records"])
+@pytest.mark.parametrize("name", ["Show the report", "Keep the pictures", "Keep report and records"])
 def test_results_are_kept_in_any_case(name: str) -> None:
     """Report, charts and records are kept also when the measurement failed."""
     assert _steps()[name]["if"] == "always()"
@@ -289,11 +289,18 @@ def test_result_of_the_job(runner: _Runner, code: str, passes: bool, says: str) 
 
 
 def test_report_is_shown(runner: _Runner) -> None:
-    """The report becomes the summary of the job; where there is none, the summary says so."""
+    """The short report becomes the summary of the job, with links to the pictures; where there is none, it says so."""
     assert runner.step("Show the report").returncode == 0
     assert "no report" in (runner.temp / "summary").read_text(encoding="utf-8")
     report = runner.lab / "results" / "ci" / "report"
     report.mkdir(parents=True)
-    (report / "report.md").write_text("# IOPS\n", encoding="utf-8")
-    assert runner.step("Show the report").returncode == 0
-    assert (runner.temp / "summary").read_text(encoding="utf-8").endswith("# IOPS\n")
+    (report / "summary.md").write_text("# IOPS\n", encoding="utf-8")
+    assert runner.step("Show the report", PICTURES="https://x/1", RECORDS="https://x/2").returncode == 0
+    shown = (runner.temp / "summary").read_text(encoding="utf-8")
+    assert "# IOPS\n" in shown and "(https://x/1)" in shown and "(https://x/2)" in shown
+
+
+def test_pictures_are_an_artifact_of_their_own() -> None:
+    """Somebody who wants to see them need not fetch the records of every run."""
+    paths = _steps()["Keep the pictures"]["with"]["path"].split()
+    assert {path.rpartition("*")[2].rpartition("/")[2] for path in paths} == {".png", ".svg", "report.html"}

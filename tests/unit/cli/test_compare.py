@@ -4,6 +4,7 @@ from pathlib import Path
 import click
 import pytest
 
+from lab.analysis.baselines import save_baseline
 from lab.cli.compare import compare, report
 from lab.errors import ExitCode, InputError
 from tests.unit.analysis.campaign import Campaign, write_campaign
@@ -96,3 +97,45 @@ def test_the_help_has_its_example_on_lines_of_its_own(verb: click.Command) -> No
     """Click keeps a paragraph as it is after a backspace character, which is not to be seen."""
     shown = verb.get_help(click.Context(verb))
     assert "\\b" not in shown and "\b" not in shown and "Example:\n" in shown
+
+
+def test_several_folders_are_one_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The pairs of two folders count together."""
+    folders = [write_campaign(tmp_path / name, Campaign(seed=seed)) for seed, name in enumerate("ab")]
+    run(compare, *folders, "--json")
+    assert [point["n"] for point in json.loads(capsys.readouterr().out)["points"][:3]] == [12, 12, 12]
+
+
+def test_a_stored_baseline_is_a_folder_or_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--baseline takes a path or a name of 'lab baseline', and --arm chooses the arm."""
+    monkeypatch.setenv("LAB_STATE", str(tmp_path / "state"))
+    stored = write_campaign(tmp_path / "stored", Campaign(seed=3, effect=lambda point: 0.5))
+    save_baseline("slow", stored)
+    results = write_campaign(tmp_path / "new", Campaign(seed=4, effect=lambda point: 0.5))
+    assert run(compare, results, "--baseline", stored) == ExitCode.FINDING
+    assert run(compare, results, "--baseline", "slow", "--arm", "candidate") != ExitCode.FINDING
+    with pytest.raises(InputError, match="there is no baseline 'fast'"):
+        run(compare, results, "--baseline", "fast")
+
+
+def test_a_run_interrupted_before_its_first_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing was measured: the answer is one sentence that says so and what to do, and no table of dashes."""
+    folder = write_campaign(tmp_path / "begun", Campaign(), records=())
+    assert run(compare, folder) == ExitCode.UNDECIDED
+    out = capsys.readouterr().out
+    assert "no run has ended yet: 36 are scheduled; 'lab run' goes on with it" in out
+    assert "iothreads=1" not in out
+    assert run(compare, folder, "--json") == ExitCode.UNDECIDED
+    assert json.loads(capsys.readouterr().out)["verdict"] == "INCONCLUSIVE"
+
+
+def test_a_host_s_name_forges_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A host of a CSV file that is called by two lines stays on one line of the output."""
+    rows = CSV.replace("iops\n", "iops,host\n", 1).splitlines()
+    hosts = ('"a\nREGRESSED: forged"', "b")
+    lines = [rows[0], *(f"{row},{hosts[(index // 2) % 2]}" for index, row in enumerate(rows[1:]))]
+    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
+    run(compare, tmp_path / "data.csv")
+    assert "\nREGRESSED: forged" not in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from lab.cli import host as cli
 from lab.errors import ExitCode, HostError, InputError
-from lab.host.tuning_journal import JOURNAL
+from lab.host.tuning import propose, tune
+from lab.host.tuning_journal import JOURNAL, JournalFile
 from tests.unit.host.trees import bare_metal
 from tests.unit.host.tuning_tree import THP, KernelTree, write_tree
 
@@ -63,10 +65,37 @@ def test_show_names_cpus_and_knobs(root: Path, capsys: pytest.CaptureFixture[str
     """The page has the CPUs, each knob with its value, and whether the lab tuned this host."""
     assert _lab(root, "show") == ExitCode.DONE
     said = capsys.readouterr().out
-    assert "CPUs: 0-7; isolated: none" in said and "cores: 4; NUMA nodes: 0-1" in said
+    assert "CPUs: 0-7; isolated: none" in said and "cores: 4; NUMA nodes: 2 (number 0-1)" in said
     assert "thp           madvise      never        always, madvise, never" in said
     assert "irqbalance    -            off          not here: it is not installed" in said
     assert said.rstrip().endswith("not tuned by the lab")
+
+
+def test_show_does_not_guess_nodes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A kernel without NUMA shows none, which is neither no node nor node 0."""
+    for node in (root / "sys/devices/system/node").glob("node*"):
+        shutil.rmtree(node)
+    _lab(root, "show")
+    assert "NUMA nodes: unknown, this kernel shows none" in capsys.readouterr().out
+    assert _json(root, capsys, "show")["topology"]["numa_nodes"] is None
+
+
+def test_show_tells_a_run_s_tuning_from_one_by_hand(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first goes by itself."""
+    controls = KernelTree(root)
+    tune(controls, JournalFile(root), propose(controls, ["thp"]).entries, at="today", for_run=True)
+    _lab(root, "show")
+    assert "tuned for a run at today, which puts it back" in capsys.readouterr().out
+
+
+def test_tuning_by_hand_puts_back_what_a_killed_run_left(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise the run's values would be taken for those to come back to."""
+    controls = KernelTree(root)
+    tune(controls, JournalFile(root), propose(controls, ["thp=always"]).entries, at="today", for_run=True)
+    _lab(root, "tune", "--only", "thp")
+    assert "changed" in capsys.readouterr().out
+    _lab(root, "restore")
+    assert (root / THP).read_text() == "always [madvise] never\n"
 
 
 def test_show_names_withheld_cpus(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from lab.__main__ import run
 from lab.analysis.compare import compare_results
 from lab.analysis.results import read_results
 from lab.cli import run as verb
+from lab.cli.cells import DEFAULT_JOB
 from lab.errors import ExitCode, NotComparableError
+from lab.experiment import one_cell
 from lab.experiment.arms import ArmsRequest
 from lab.experiment.conduct import Conducted, Request
+from lab.experiment.job_host import Pin
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.report.write import ReportPaths
 from lab.settings import project_dir
@@ -61,8 +65,16 @@ class Lab:
     def write_report(self, folder: Path) -> ReportPaths:
         """Judge what was measured, but draw nothing."""
         report = folder / "report"
-        names = (report / "report.md", report / "report.txt")
-        return ReportPaths(report, (report / "iops.png",), *names, compare_results(read_results(folder)))
+        return ReportPaths(
+            folder=report,
+            charts=(report / "iops.png",),
+            page=report / "report.html",
+            markdown=report / "report.md",
+            text=report / "report.txt",
+            junit=report / "junit.xml",
+            summary=report / "summary.md",
+            comparison=compare_results(read_results(folder)),
+        )
 
     def make_arms(self, request: ArmsRequest, *, progress: object) -> object:
         """Stand in for the builds."""
@@ -88,9 +100,9 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(verb, "conduct", fake.conduct)
     monkeypatch.setattr(verb, "write_report", fake.write_report)
-    monkeypatch.setattr(verb, "arms_from_request", fake.make_arms)
-    monkeypatch.setattr(verb, "build_image", lambda recipe, *, progress: IMAGE)
-    monkeypatch.setattr(verb, "probe_accelerator", fake.probe)
+    monkeypatch.setattr(one_cell, "arms_from_request", fake.make_arms)
+    monkeypatch.setattr(one_cell, "build_image", lambda recipe, *, progress: IMAGE)
+    monkeypatch.setattr(one_cell, "probe_accelerator", fake.probe)
     monkeypatch.setattr(verb, "progress_for", fake.progress_for)
     monkeypatch.setattr(verb, "missing_packages", lambda: ("bison",))
     monkeypatch.setattr(verb, "install_packages", lambda missing, progress: fake.installed.append(missing))
@@ -164,6 +176,7 @@ def test_every_option_reaches_the_experiment(lab: Lab) -> None:
     """As paths, numbers and names; what was typed is kept for the report."""
     arms_options = ["--tree", "qemu", "--base", "v10.0.0", "--series", "my.mbox", "--revision", "3"]
     options = ["--results", "r", "--profile", "full", "--accelerator", "tcg", "--seed", "7", "--quiet"]
+    options += ["--pin", "strict", "--tune", "--no-proof"]
     run(["run", lab.job, *arms_options, *options])
     assert lab.requests == [
         Request(
@@ -174,21 +187,23 @@ def test_every_option_reaches_the_experiment(lab: Lab) -> None:
             accelerator="tcg",
             seed=7,
             command=lab.requests[0].command,
+            pin=Pin.STRICT,
+            tune=True,
         )
     ]
     assert lab.requests[0].command.startswith("lab")
-    assert lab.quiet == [True]
+    assert set(lab.quiet) == {True}
 
 
 def test_without_options_the_lab_chooses(lab: Lab) -> None:
     """Nothing is insisted on."""
     run(["run", lab.job, "--range", "a..b"])
     command = lab.requests[0].command
-    assert lab.requests == [Request(Path(lab.job), ArmsRequest(range="a..b"), command=command)]
-    assert lab.quiet == [False]
+    assert lab.requests == [Request(Path(lab.job), ArmsRequest(range="a..b"), command=command, prove=True)]
+    assert set(lab.quiet) == {False}
 
 
-@pytest.mark.parametrize("option", [["--seed", "-1"], ["--accelerator", "xen"], ["--revision", "two"]])
+@pytest.mark.parametrize("option", [["--seed", "-1"], ["--accelerator", "xen"], ["--revision", "two"], ["--pin", "0"]])
 def test_an_option_that_is_none(lab: Lab, option: list[str]) -> None:
     """Usage: exit code 2, and nothing was begun."""
     assert run(["run", lab.job, *option]) == ExitCode.INPUT
@@ -221,7 +236,7 @@ def test_bench_installs_what_is_missing_first(lab: Lab) -> None:
     """Then it runs the job that the project was made for."""
     assert run(["bench", "--quiet"]) == ExitCode.FINDING
     assert lab.installed == [("bison",)]
-    assert lab.requests[0].job == project_dir() / verb.DEFAULT_JOB
+    assert lab.requests[0].job == project_dir() / DEFAULT_JOB
     assert lab.requests[0].job.is_file()
 
 
@@ -264,7 +279,8 @@ def test_plan_for_people(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["t", "profile quick: 6 blocks of 8 cells, 48 runs"]
     assert lines[2].startswith("expected: ") and lines[2].endswith("after the builds")
-    assert len([line for line in lines if line.startswith("  ")]) == 8
+    assert len([line for line in lines if re.match(r"  \d+\. ", line)]) == 8
+    assert lines[lines.index("CPUs of this host:") + 1].startswith("  NUMA node ")
 
 
 def test_plan_of_a_profile_that_is_not_there(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ class Lab:
         self.folder = folder
         self.evidence: list[Path] = []
         for name in ("good", "hangs", "busy", "not-a-program"):
-            (folder / name).write_text("")
+            (folder / name).write_text("#!/bin/sh\necho QEMU emulator version 10.0.13\n")
             (folder / name).chmod(0o600 if name == "not-a-program" else 0o700)
 
     def mappings_of(self, qemu: Path) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ class Builds:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
+        self.forced = False
 
     def from_distribution(self, *, progress: object) -> str:
         """Return the distribution's source."""
@@ -55,8 +56,9 @@ class Builds:
         self.asked.append((path, base, hint))
         return "the user's"
 
-    def build(self, source: str, series: Series, *, progress: object) -> tuple[str, Series]:
+    def build(self, source: str, series: Series, *, progress: object, force: bool = False) -> tuple[str, Series]:
         """Return what would be built."""
+        self.forced = force
         return source, series
 
 
@@ -155,3 +157,11 @@ def test_a_series_that_cannot_be_read_fetches_nothing(tmp_path: Path, builds: Bu
     with pytest.raises(InputError):
         build(series=tmp_path / "none.mbox")
     assert builds.asked == []
+
+
+def test_unlike_builds_are_compared_only_where_somebody_insists(box: Path, builds: Builds) -> None:
+    """What was said on the call reaches the builds."""
+    build(series=box)
+    assert not builds.forced
+    build(series=box, force=True)
+    assert builds.forced

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,31 @@ import pytest
 from lab.build.arms import Arms
 from lab.errors import HostError, InputError
 from lab.experiment import conduct as module
+from lab.experiment import host_state, placement
 from lab.experiment.arms import ArmsRequest
 from lab.experiment.conduct import (
     Conducted,
     Request,
     _accelerator,
-    _exclusive_host,
-    cell_from_id,
-    checked_cells,
     conduct,
     with_demonstration,
 )
 from lab.experiment.job import LoadedJob
+from lab.experiment.job_host import Pin
 from lab.experiment.realise import Bench
 from lab.experiment.store import BUILDS, EXPERIMENT, HOST, RUNS, SCHEDULE
+from lab.host import exclusive
 from lab.host.accelerator_choice import AcceleratorChoice
+from lab.host.exclusive import host_lock
+from lab.host.topology import Topology
+from lab.host.tuning_journal import JOURNAL
 from lab.image.guest_image import GuestImage
-from lab.record import Arm, Outcome, RunRecord, ScheduledRun
+from lab.record import Arm, Outcome, Point, RunRecord, ScheduledRun
 from lab.testing import RecordingProgress
+from tests.unit.experiment.bed import EIGHT
 from tests.unit.experiment.made_up import BASELINE, CANDIDATE, IMAGE, TCG_ONLY, WITH_KVM, arms, loaded_job
 from tests.unit.experiment.test_job import GOOD
+from tests.unit.host.tuning_tree import THP, KernelTree, snapshot, write_tree
 
 ONE_CELL = GOOD.replace("iothreads = [1, 2]\niodepth = [1, 64]\n", "iothreads = [1]\n").replace(
     "blocks = 6", "blocks = 2"
@@ -58,6 +64,10 @@ class Lab:
         self.progress = RecordingProgress()
         self.said_before_builds: list[str] = []
         self.interrupted_after: int | None = None
+        self.topology = EIGHT
+        self.settings = Path()
+        self.benches: list[Bench] = []
+        self.steps_tuned: list[bool] = []
         self.requests: list[ArmsRequest] = []
         self.text(ONE_CELL)
 
@@ -105,6 +115,8 @@ class Lab:
         self.steps.append(run.id)
         assert bench.builds == {Arm.BASELINE: self.arms.baseline, Arm.CANDIDATE: self.arms.candidate}
         assert evidence.is_dir()
+        self.benches.append(bench)
+        self.steps_tuned.append(KernelTree(self.settings).read(THP) == "never")
         return RunRecord(run, attempt, Outcome.OK, "2025-02-13T18:00:43Z", 9.5, bench.host, "tcg", {"iops": 1e4})
 
 
@@ -123,7 +135,13 @@ class Facts:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a lab in which everything works."""
     fake = Lab(tmp_path)
-    monkeypatch.setattr(module, "LOCK_NAME", f"\0test.{tmp_path}"[:100])
+    monkeypatch.setattr(exclusive, "LOCK_NAME", f"\0test.{tmp_path}"[:100])
+    fake.settings = write_tree(tmp_path / "settings")
+    monkeypatch.setattr(host_state, "HostControls", KernelTree)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(module, "check_tuning", partial(host_state.check_tuning, root=fake.settings))
+    monkeypatch.setattr(module, "host_settings", partial(host_state.host_settings, root=fake.settings))
+    monkeypatch.setattr(placement, "read_topology", lambda root: fake.topology)
     monkeypatch.setattr(module, "require_packages", lambda: fake.steps.append("packages"))
     monkeypatch.setattr(module, "arms_from_request", fake.make_arms)
     monkeypatch.setattr(module, "build_image", fake.make_image)
@@ -139,11 +157,6 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 def loaded(tmp_path: Path) -> LoadedJob:
     """Return the good job."""
     return loaded_job(tmp_path)
-
-
-def with_factors(folder: Path, factors: str) -> LoadedJob:
-    """Return the good job with other factors."""
-    return loaded_job(folder, GOOD.replace("iothreads = [1, 2]\niodepth = [1, 64]\n", factors))
 
 
 # What is asked
@@ -176,98 +189,12 @@ def test_no_series_at_all(tmp_path: Path, text: str, tree: Path | None) -> None:
     assert "--series FILE" in caught.value.remedy
 
 
-def test_a_cell_is_found_by_its_name(loaded: LoadedJob) -> None:
-    """The first one where none is named."""
-    name = "candidate.iodepth=64.iothreads=2"
-    assert cell_from_id(loaded, name).id == name
-    assert cell_from_id(loaded, None).id == "baseline.iodepth=1.iothreads=1"
-
-
-def test_a_cell_that_is_not_there(loaded: LoadedJob) -> None:
-    """The remedy lists those that are."""
-    with pytest.raises(InputError, match=r"job\.toml has no cell 'candidate'") as caught:
-        cell_from_id(loaded, "candidate")
-    assert "candidate.iodepth=64.iothreads=2" in caught.value.remedy
-
-
-# Cells
-
-
-def test_every_combination_in_both_arms_is_a_cell(loaded: LoadedJob) -> None:
-    """Two by two levels in two arms, and nothing to warn about."""
-    cells, warnings = checked_cells(loaded, loaded.job.profile["quick"])
-    assert len(cells) == len({cell.id for cell in cells}) == 8
-    assert warnings == ()
-
-
-def refusal(loaded: LoadedJob) -> InputError:
-    """Return why a job's cells are refused."""
-    with pytest.raises(InputError) as caught:
-        checked_cells(loaded, loaded.job.profile["quick"])
-    return caught.value
-
-
-def test_two_cells_of_one_name_are_refused(tmp_path: Path) -> None:
-    """The number and the text are one name, and would share a folder."""
-    error = refusal(with_factors(tmp_path, 'iodepth = [1, "1"]\n'))
-    assert error.message.endswith("two cells are called 'baseline.iodepth=1'")
-    assert "job.toml" in error.message
-
-
-def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path) -> None:
-    """It would be found at the first run otherwise, after the builds."""
-    mapping = ",".join(f"iothread{number}:{number}" for number in range(16))
-    error = refusal(with_factors(tmp_path, f'iothreads = [16]\nmapping = ["{mapping}"]\n'))
-    assert "the name of a cell names a folder, and has 2" in error.message
-    assert "below 200" in error.remedy
-
-
-@pytest.mark.parametrize(
-    ("factors", "words"),
-    [
-        (
-            'iothreads = [2]\nmapping = ["iothread9"]\n',
-            "iothreads=2.mapping=iothread9: QEMU refuses the mapping of scsi0",
-        ),
-        ('mapping = ["what?:"]\n', "mapping=what?:: "),
-        ('bs = ["4k", "é"]\n', "bs=é: "),
-    ],
-)
-def test_a_level_that_makes_no_machine_names_job_and_point(tmp_path: Path, factors: str, words: str) -> None:
-    """The user has to find it in the file."""
-    error = refusal(with_factors(tmp_path, factors))
-    assert error.message.startswith(f"{tmp_path / 'job.toml'}: {words}"), error.message
-
-
-def test_what_there_is_to_warn_about_is_said_once_for_both_arms(tmp_path: Path) -> None:
-    """Six IOThreads for four queues: two idle in each arm."""
-    loaded = with_factors(tmp_path, "iothreads = [1, 6]\n")
-    _, warnings = checked_cells(loaded, loaded.job.profile["quick"])
-    assert warnings and len(set(warnings)) == len(warnings)
-    assert all(warning.startswith("iothreads=6: scsi0: ") for warning in warnings)
-
-
 # The host
-
-
-def test_one_experiment_at_a_time(lab: Lab) -> None:
-    """The second is refused while the first one runs, and goes ahead when it has ended, however it ended."""
-
-    def fail() -> None:
-        with _exclusive_host():
-            with pytest.raises(HostError, match="another experiment is under way"), _exclusive_host():
-                raise AssertionError("two at once")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    with _exclusive_host():
-        pass
 
 
 def test_a_busy_host_builds_nothing(lab: Lab) -> None:
     """The builds alone would disturb the experiment that is under way."""
-    with _exclusive_host(), pytest.raises(HostError, match="another experiment"):
+    with host_lock("run an experiment"), pytest.raises(HostError, match="another experiment"):
         lab.conduct()
     assert lab.steps == ["packages"]
 
@@ -290,6 +217,51 @@ def test_an_accelerator_that_boots_nothing_cannot_be_insisted_on() -> None:
     assert "lab doctor" in caught.value.remedy
 
 
+# The host's CPUs and settings
+
+
+def test_the_runs_get_one_plan(lab: Lab) -> None:
+    """Made for the largest cell, before the builds."""
+    lab.text(ONE_CELL.replace("iothreads = [1]", "iothreads = [1, 2]"))
+    lab.conduct()
+    plans = {id(bench.plan): bench.plan for bench in lab.benches}
+    assert [plan.threads.iothreads for plan in plans.values()] == [("iothread0", "iothread1")]
+
+
+def test_what_cannot_be_planned_is_found_before_the_builds(lab: Lab) -> None:
+    """Who insists on CPUs of their own gets an error on a small host."""
+    lab.topology = Topology(EIGHT.cpus[:2])
+    with pytest.raises(HostError, match="6 threads want a CPU each, and 2 may be used here"):
+        lab.conduct(pin=Pin.STRICT)
+    assert lab.steps == []
+
+
+def test_the_host_is_tuned_for_the_runs_only(lab: Lab) -> None:
+    """Every run finds it tuned, host.json says so, and afterwards it is as it was."""
+    before = snapshot(lab.settings)
+    done = lab.conduct(tune=True)
+    assert lab.steps_tuned == [True] * 4
+    settings = json.loads((done.folder / HOST).read_text())["settings"]
+    assert settings["knobs"]["thp"] == "never" and settings["tuned_at"] is not None
+    assert snapshot(lab.settings) == before and not (lab.settings / JOURNAL).exists()
+
+
+def test_an_interrupted_experiment_leaves_the_host_as_it_was(lab: Lab) -> None:
+    """Ctrl-C and SIGTERM are one thing here; the same call again tunes again."""
+    before = snapshot(lab.settings)
+    folder = lab.conduct_until(1, tune=True)
+    assert snapshot(lab.settings) == before
+    assert lab.conduct(tune=True).folder == folder and all(lab.steps_tuned)
+
+
+def test_a_host_that_cannot_be_tuned_builds_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only root can, and the builds would be for nothing."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(HostError, match="only root may tune the host"):
+        lab.conduct(tune=True)
+    assert lab.steps == ["packages"]
+
+
 # The whole
 
 
@@ -303,6 +275,9 @@ def test_an_experiment_from_request_to_records(lab: Lab) -> None:
     assert done.folder.name.startswith("job-quick-")
     assert {path.name for path in done.folder.iterdir()} == {EXPERIMENT, HOST, BUILDS, SCHEDULE, RUNS, "runs"}
     host = json.loads((done.folder / HOST).read_text())
+    plan, settings = host.pop("cpu_plan"), host.pop("settings")
+    assert plan["sharing"] == "own-cpus" and set(plan["threads"]) >= {"vcpu3", "iothread0", "main-loop"}
+    assert settings["knobs"]["thp"] == "madvise" and settings["tuned_at"] is None
     assert host == {
         "fingerprint": "f00d",
         "accelerator": "tcg",
@@ -454,6 +429,23 @@ def change_image(lab: Lab) -> dict[str, Any]:
     return {}
 
 
+def change_cpus(lab: Lab) -> dict[str, Any]:
+    """Half of the host's CPUs are somebody else's now."""
+    lab.topology = Topology(EIGHT.cpus[4:])
+    return {}
+
+
+def change_pins(lab: Lab) -> dict[str, Any]:
+    """Ask for another placement."""
+    return {"pin": Pin.NONE}
+
+
+def change_settings(lab: Lab) -> dict[str, Any]:
+    """Somebody changed a setting meanwhile."""
+    KernelTree(lab.settings).write(THP, "always")
+    return {}
+
+
 def change_candidate(lab: Lab) -> dict[str, Any]:
     """The series was edited."""
     lab.arms = arms(candidate=replace(CANDIDATE, binary_sha256="d" * 64))
@@ -472,6 +464,9 @@ CHANGES: list[tuple[Callable[[Lab], dict[str, Any]], tuple[str, ...]]] = [
     (change_host, ("fingerprint of the host",)),
     (change_accelerator, ("accelerator of the host",)),
     (change_image, ("guest_image of the host",)),
+    (change_cpus, ("the CPU plan",)),
+    (change_pins, ("the CPU plan",)),
+    (change_settings, ("settings of the host (thp)",)),
     (change_candidate, ("the candidate binary",)),
     (change_firmware, ("the baseline firmware",)),
 ]
@@ -541,3 +536,25 @@ def test_builds_without_an_arm_are_other_builds(lab: Lab) -> None:
     (folder / BUILDS).write_text('{"baseline": 3}')
     with pytest.raises(InputError, match="the baseline binary, the baseline firmware, the candidate binary"):
         lab.conduct(results=folder)
+
+
+def test_a_campaign_of_a_calibration_compares_no_series(lab: Lab) -> None:
+    """The job's demonstration is not used, nothing is built again, and the question says what was compared."""
+    lab.text(ONE_CELL + DEMONSTRATION)
+    done = lab.conduct(arms=ArmsRequest(), built=lab.arms, control="latency", candidate_latency_ns=700, blocks=1)
+    assert done.known_verdict == "" and "builds" not in lab.steps
+    text = (done.folder / EXPERIMENT).read_text()
+    assert 'control = "latency"' in text and "candidate_latency_ns = 700" in text and 'known_verdict = ""' in text
+    assert {bench.candidate_latency_ns for bench in lab.benches} == {700}
+
+
+def test_a_step_of_a_bisection_brings_its_builds_and_measures_some_points_only(lab: Lab) -> None:
+    """The points that are followed, with as many blocks as the stage has; called again it goes on there."""
+    lab.text(ONE_CELL.replace("iothreads = [1]", "iothreads = [1, 2]"))
+    followed = Point.from_levels({"iothreads": 2})
+    request = {"results": lab.folder / "results" / "step", "built": lab.arms, "points": (followed,), "blocks": 3}
+    done = lab.conduct(**request)
+    assert "builds" not in lab.steps
+    assert {record.scheduled.cell.point for record in done.records} == {followed}
+    assert len(done.records) == 2 * 3
+    assert lab.conduct(**request).records == done.records

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import InputError
-from lab.experiment.job import LoadedJob, load_job
+from lab.experiment.job import JobError, LoadedJob, load_job
 from lab.machine.mapping import Device
 from lab.settings import project_dir
 
@@ -90,6 +90,23 @@ def test_every_job_of_the_project_is_good(path: Path) -> None:
         (("iodepth = [1, 64]", 'bs = ["4k\\u0007"]'), r"level .* of 'bs' is not a finite number"),
         (('"fio/j.fio"', '"a\\u0000b"'), r"is not a path"),
         (('"fio/j.fio"', f'"{"x" * 300}"'), r"is not a path"),
+        (("iodepth = [1, 64]", 'path = ["a", "b"]'), r"'path' is no factor: it says whose disk it is"),
+        (("iodepth = [1, 64]", 'cache = ["none", "no"]'), r"job\.toml:9: factors\.cache: .*'writeback'"),
+        (
+            ("iodepth = [1, 64]", "num_queues = [1, 2]\n[[machine.controller]]\nnum_queues = 1"),
+            r"factor 'num_queues' has no effect",
+        ),
+        (
+            (
+                "iodepth = [1, 64]",
+                "latency_ns = [0, 9]\n[[machine.controller]]\n[[machine.controller.disk]]\nlatency_ns = 1",
+            ),
+            r"factor 'latency_ns' has no effect",
+        ),
+        (("vcpus = 4", f"vcpus = {10**30}"), r"job\.toml:5: machine\.vcpus: .*less than or equal to 256"),
+        (("vcpus = 4", 'memory_folder = "/dev/shm/../../etc"'), r"job\.toml:5: machine\.memory_folder: "),
+        (("vcpus = 4", 'machine_type = "q35,accel=kvm"'), r"job\.toml:5: machine\.machine_type: "),
+        (("vcpus = 4", 'backend = { path = "a\\u0000b" }'), r"job\.toml:5: machine\.backend\.path: "),
         (("[profile.quick]", "[profile.slow]"), r"default_profile 'quick' is not one of: slow"),
         (('"fio/j.fio"', '"../../etc/passwd"'), r"leaves the folder of the job file"),
         (('"fio/j.fio"', '"fio/none.fio"'), r"'fio/none\.fio' does not exist"),
@@ -113,6 +130,19 @@ def test_all_mistakes_are_named_at_once(folder: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(folder, GOOD.replace("vcpus = 4", "vcpu = 4").replace("runtime_s = 5", "runtime_s = 0"))
     assert len(caught.value.message.splitlines()) == 2
+
+
+def test_a_factor_that_some_controller_leaves_open_has_an_effect(folder: Path) -> None:
+    """The second controller says nothing, so it follows the factor."""
+    text = GOOD.replace("iodepth = [1, 64]", "num_queues = [1, 2]") + "[[machine.controller]]\nnum_queues = 1\n"
+    assert load(folder, text + "[[machine.controller]]\n").job.factors["num_queues"] == (1, 2)
+
+
+def test_mistakes_are_values_with_their_lines(folder: Path) -> None:
+    """For whoever shows them elsewhere than in a terminal."""
+    with pytest.raises(JobError) as caught:
+        load(folder, GOOD.replace("vcpus = 4", "vcpu = 4"))
+    assert [(mistake.line, mistake.key) for mistake in caught.value.mistakes] == [(5, "machine.vcpu")]
 
 
 def test_text_that_is_not_toml_is_named_with_its_place(folder: Path) -> None:

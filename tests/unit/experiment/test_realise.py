@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,124 +16,14 @@ from lab.errors import (
     StageError,
     WorkloadError,
 )
-from lab.experiment import realise as module
-from lab.experiment.realise import Bench, realise
-from lab.host.noise import CpuTimes
+from lab.host.cpu_plan import Threads
+from lab.host.cpu_plan_choice import plan_cpus, plan_from_pins
+from lab.host.topology import Topology
 from lab.machine.command_line import GuestBoot
-from lab.machine.cost import Reading
-from lab.machine.guest import CONSOLE_LOG, QEMU_LOG, Guest
-from lab.machine.spec import MachineSpec
-from lab.machine.threads import ThreadMap
-from lab.record import Arm, Cell, Level, Outcome, Point, RunRecord, ScheduledRun, json_from_record
-from lab.testing import Answer, FakeMonitor, FakeProcess, FakeShell
-from tests.unit.experiment.made_up import BASELINE, CANDIDATE, IMAGE, loaded_job
-
-DATA = Path(__file__).parents[2] / "data" / "fio"
-THREADS = ThreadMap(1, {1: "main-loop", 2: "vcpu0", 3: "iothread0"}, frozenset({2}), frozenset({3}))
-MAPPED = [{"iothread": "iothread0"}]
-FIO, LOG = "fio --output-format=json", "cat /tmp/lab/"
-"""Words of the commands that a run gives."""
-WORKS: dict[str, Answer] = {
-    "test -b": "",
-    "mkdir": "",
-    FIO: (DATA / "guest-randread.json").read_text(),
-    LOG: "1000, 9000, 0, 0, 0\n2000, 9500, 0, 0, 0\n",
-}
-
-
-def busy(iothread_ns: int = 2_000) -> list[Reading]:
-    """Return readings of eight seconds at 1000 requests a second, of which each costs the IOThread this much."""
-    return [
-        Reading(i / 2, 500 * i, {1: 0, 2: 400_000_000 * i, 3: 500 * iothread_ns * i, 9: 1_000 * i}) for i in range(17)
-    ]
-
-
-class Bed:
-    """What a test bed gives ``realise``: a guest, and what it was asked.
-
-    :param stored: what QEMU says the mapping is.
-    :param boot: what happens instead of a boot.
-    """
-
-    def __init__(self, bench: Bench, evidence: Path) -> None:
-        self.bench = bench
-        self.evidence = evidence
-        self.shell = FakeShell(WORKS)
-        self.process = FakeProcess(log=evidence / QEMU_LOG)
-        self.stored: object = MAPPED
-        self.readings = busy()
-        self.boot_error: BaseException | None = None
-        self.booted: list[tuple[Path, MachineSpec, GuestBoot]] = []
-        self.ended = 0
-
-    def run(self, arm: Arm = Arm.CANDIDATE, **levels: Level) -> RunRecord:
-        """Realise a cell of one IOThread, or with other levels."""
-        cell = Cell(arm, Point.from_levels({"iothreads": 1, "iodepth": 64} | levels))
-        return realise(self.bench, ScheduledRun(1, 2, cell, 77), attempt=1, evidence=self.evidence)
-
-    def crash(self, signal: int, error: StageError) -> Callable[[], str]:
-        """Return an answer that ends QEMU by a signal and then is an error."""
-
-        def answer() -> str:
-            self.process.exited = -signal
-            raise error
-
-        return answer
-
-    def panic(self, error: StageError) -> Callable[[], str]:
-        """Return an answer before which the guest's kernel panics, which ends QEMU with status 0."""
-
-        def answer() -> str:
-            (self.evidence / CONSOLE_LOG).write_text("Kernel panic - not syncing: Attempted to kill init!\n")
-            self.process.exited = 0
-            raise error
-
-        return answer
-
-    @contextmanager
-    def boot(
-        self, qemu: Path, firmware: Sequence[Path], spec: MachineSpec, boot: GuestBoot, **options: Any
-    ) -> Iterator[Guest]:
-        """Stand in for :func:`lab.machine.guest.booted`."""
-        assert options == {"evidence": self.evidence, "timeout_s": module.BOOT_TIMEOUT_S}
-        self.booted.append((qemu, spec, boot))
-        if self.boot_error is not None:
-            raise self.boot_error
-        try:
-            monitor = FakeMonitor({"qom-get": self.stored})
-            yield Guest(spec, self.process, monitor, self.shell, THREADS, 4.5, self.evidence)
-        finally:
-            self.ended += 1
-
-    @contextmanager
-    def read(self, guest: Guest) -> Iterator[list[Reading]]:
-        """Stand in for :func:`lab.machine.cost.readings_during`."""
-        readings: list[Reading] = []
-        yield readings
-        readings += self.readings
-
-
-@pytest.fixture
-def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bed:
-    """Return a bed on which everything works, on a host that does nothing else."""
-    loaded = loaded_job(tmp_path)
-    builds = {Arm.BASELINE: BASELINE, Arm.CANDIDATE: CANDIDATE}
-    bench = Bench(loaded, loaded.job.profile["quick"], builds, IMAGE, "tcg", "f00d")
-    evidence = tmp_path / "evidence"
-    evidence.mkdir()
-    made = Bed(bench, evidence)
-    monkeypatch.setattr(module, "booted", made.boot)
-    monkeypatch.setattr(module, "readings_during", made.read)
-    monkeypatch.setattr(module, "read_cpu_times", lambda: CpuTimes(0, 0, 0, 0))
-    return made
-
-
-def assert_failed(record: RunRecord, outcome: Outcome, words: str) -> None:
-    """Check that a record says what went wrong and carries no number that somebody could compare."""
-    assert record.outcome is outcome, record.reason
-    assert words in record.reason
-    assert not record.metrics and not record.traces
-    json_from_record(record)
+from lab.machine.guest import QEMU_LOG
+from lab.record import Arm, Outcome, json_from_record
+from tests.unit.experiment.bed import DATA, EIGHT, FIO, LOG, VCPUS, WORKER, WORKS, Bed, assert_failed, busy
+from tests.unit.experiment.made_up import BASELINE, CANDIDATE, IMAGE
 
 
 def test_a_run_that_worked_has_its_metrics(bed: Bed) -> None:
@@ -167,33 +53,10 @@ def test_each_arm_is_booted_from_its_own_build(bed: Bed, arm: Arm, build: object
     assert (spec.accelerator, len(spec.iothreads)) == ("tcg", 1)
 
 
-def test_the_run_s_evidence_is_kept(bed: Bed) -> None:
-    """The fio job as it ran, what fio printed, its log, and who spent the CPU time."""
-    bed.shell.answers[FIO] = (0, (DATA / "guest-randread.json").read_text(), "fio: a warning\n")
-    bed.run()
-    kept = {path.name for path in bed.evidence.iterdir()}
-    assert kept == {"fio.job", "fio.json", "fio.stderr", "fio-iops.log", "threads.json"}
-    job = (bed.evidence / "fio.job").read_bytes()
-    assert bed.shell.files == {"/tmp/lab/job.fio": job}
-    assert {"filename=/dev/sda", "iodepth=64", "randseed=77", "runtime=5s"} <= set(job.decode().splitlines())
-    assert (bed.evidence / "fio.stderr").read_text() == "fio: a warning\n"
-    threads = json.loads((bed.evidence / "threads.json").read_text())
-    assert threads["threads"]["3"] == "iothread0" and threads["requests"] > 0
-    assert threads["cpu_ns"]["iothread0"] == threads["requests"] * 2000
-
-
 def test_a_run_without_iothreads_is_not_void_for_having_none(bed: Bed) -> None:
     """The main loop serves, as was asked for."""
     bed.stored, bed.readings = [], busy(iothread_ns=0)
     assert bed.run(iothreads=0).outcome is Outcome.OK
-
-
-def test_readings_that_do_not_suffice_are_a_warning(bed: Bed) -> None:
-    """fio's numbers stand without CPU times."""
-    bed.readings = []
-    record = bed.run()
-    assert record.outcome is Outcome.OK and "cpu_ns_per_io" not in record.metrics
-    assert record.warnings == ("no CPU time per I/O: fewer than two readings of the steady part of the run",)
 
 
 def test_what_qemu_takes_in_silence_is_a_warning_of_the_run(bed: Bed) -> None:
@@ -204,13 +67,103 @@ def test_what_qemu_takes_in_silence_is_a_warning_of_the_run(bed: Bed) -> None:
     assert any("iothread4" in warning for warning in record.warnings)
 
 
-def test_a_noisy_host_is_a_warning_and_a_fact(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_noisy_host_is_a_warning_and_a_fact(bed: Bed) -> None:
     """Half of the host's CPU time went to somebody else; the run counts, with a word about it."""
-    times = iter((CpuTimes(0, 0, 0, 0), CpuTimes(600, 100, 1000, 100)))
-    monkeypatch.setattr(module, "read_cpu_times", lambda: next(times))
+    bed.host.others_ns, bed.host.stolen_ns = 500, 100
     record = bed.run()
     assert (record.facts["foreign_cpu_share"], record.facts["steal_share"]) == (0.5, 0.1)
     assert len(record.warnings) == 2 and record.outcome is Outcome.OK
+
+
+# Places
+
+
+def test_a_run_without_a_plan_moves_nothing(bed: Bed) -> None:
+    """And says so among its facts."""
+    record = bed.run()
+    assert bed.places.at == {} and record.facts["cpu_plan"] == "not-pinned"
+    assert not (bed.evidence / "cpu-plan.json").exists()
+    assert bed.host.watched == [(frozenset(), frozenset())]
+
+
+def test_threads_are_put_where_the_plan_wants_them(bed: Bed) -> None:
+    """Each to its CPU, workers to the main loop's; what was done is among the evidence and the facts."""
+    plan = plan_cpus(EIGHT, Threads(4, ("iothread0", "iothread1")))
+    bed.pin(plan)
+    record = bed.run()
+    assert record.outcome is Outcome.OK, record.reason
+    assert bed.places.at[3] == plan.cpus["iothread0"] and bed.places.at[2] == plan.cpus["vcpu0"]
+    assert bed.places.at[WORKER] == bed.places.at[1] == plan.cpus["main-loop"]
+    assert record.facts["cpu_plan"] == "own-cpus" and record.facts["planned_foreign_share"] == 0
+    kept = json.loads((bed.evidence / "cpu-plan.json").read_text())
+    assert kept["thread_ids"]["iothread0"] == 3 and set(kept["threads"]) == {*VCPUS.values(), "iothread0", "main-loop"}
+    assert bed.host.watched[0][0] == plan.planned - plan.cpus["iothread1"]
+
+
+def test_a_kernel_that_narrows_a_place_voids_the_run_before_the_load(bed: Bed) -> None:
+    """The cpuset grants less than was asked for, and sched_setaffinity(2) says nothing."""
+    pins = ("vcpu0=0", "vcpu1=1", "vcpu2=2", "vcpu3=3", "iothread0=4-7", "main-loop=0")
+    bed.pin(plan_from_pins(EIGHT, Threads(4, ("iothread0",)), pins, overlap=True))
+    bed.places.granted = frozenset(range(6))
+    words = "the CPU plan was not kept: iothread0 may run on CPU 4-5, not on 4-7"
+    assert_failed(bed.run(), Outcome.VOID, words)
+    assert not any("fio" in command for command in bed.shell.commands)
+
+
+def test_a_thread_that_is_moved_during_the_run_voids_it(bed: Bed) -> None:
+    """Somebody else manages this host's CPUs: what was measured is another placement."""
+    bed.pin(plan_cpus(EIGHT, Threads(4, ("iothread0",))))
+
+    def move() -> str:
+        bed.places.at[3] = frozenset({0, 1})
+        return str(WORKS[FIO])
+
+    bed.shell.answers[FIO] = move
+    assert_failed(bed.run(), Outcome.VOID, "the CPU plan was not kept: iothread0 may run on CPU 0-1, not on ")
+
+
+def test_a_host_that_refuses_a_place_is_tried_again(bed: Bed) -> None:
+    """Nothing ran yet, and a CPU that was taken offline may come back: infrastructure, not void."""
+    bed.pin(plan_cpus(EIGHT, Threads(4, ("iothread0",))))
+    bed.places.granted = frozenset({7})
+    assert_failed(bed.run(), Outcome.INFRASTRUCTURE, "cannot be put on CPU")
+
+
+def test_a_crash_before_the_pinning_is_a_crash(bed: Bed) -> None:
+    """That the threads are gone is the symptom."""
+    bed.pin(plan_cpus(EIGHT, Threads(4, ("iothread0",))))
+    bed.places.granted, bed.process.exited = frozenset(), -11
+    assert_failed(bed.run(), Outcome.QEMU_CRASHED, "SIGSEGV")
+
+
+def test_others_on_the_guest_s_own_cpus_void_the_run(bed: Bed) -> None:
+    """It was promised CPUs of its own and lost half of them."""
+    bed.pin(plan_cpus(EIGHT, Threads(4, ("iothread0",))))
+    bed.host.others_ns = 500
+    record = bed.run()
+    assert_failed(record, Outcome.VOID, "others used 50 % of the CPUs that were planned for the guest")
+    assert record.facts["planned_foreign_share"] == 0.5
+
+
+def test_others_on_shared_cpus_do_not_void_the_run(bed: Bed) -> None:
+    """Nothing was promised: a warning."""
+    two = Topology(EIGHT.cpus[:2])
+    bed.pin(plan_cpus(two, Threads(4, ("iothread0",))))
+    bed.host.others_ns = 500
+    record = bed.run()
+    assert record.outcome is Outcome.OK
+    assert record.warnings == ("others used more than 2 % of the CPUs planned for the guest",)
+
+
+def test_noise_does_not_hide_what_else_went_wrong(bed: Bed) -> None:
+    """A crash on a noisy host is a crash."""
+    bed.pin(plan_cpus(EIGHT, Threads(4, ("iothread0",))))
+    bed.host.others_ns = 500
+    bed.shell.answers[FIO] = bed.crash(6, GuestError("the guest went away"))
+    assert_failed(bed.run(), Outcome.QEMU_CRASHED, "SIGABRT")
+
+
+# What goes wrong
 
 
 def test_a_mapping_that_qemu_dropped_voids_the_run(bed: Bed) -> None:
@@ -219,13 +172,6 @@ def test_a_mapping_that_qemu_dropped_voids_the_run(bed: Bed) -> None:
     assert_failed(bed.run(), Outcome.VOID, "scsi0 does not have the IOThreads that were asked for")
     assert not any("fio" in command for command in bed.shell.commands)
     assert bed.ended == 1
-
-
-def test_iothreads_that_did_nothing_void_the_run(bed: Bed) -> None:
-    """Stored but not used: the requests were served elsewhere."""
-    bed.readings = busy(iothread_ns=99)
-    assert_failed(bed.run(), Outcome.VOID, "another thread served them")
-    assert (bed.evidence / "threads.json").exists()
 
 
 def test_a_fall_back_to_the_main_loop_voids_the_run(bed: Bed) -> None:
@@ -287,46 +233,6 @@ def test_a_panic_is_the_guest_s(bed: Bed) -> None:
     """QEMU exits with 0 after it, which is no crash of QEMU."""
     bed.shell.answers[FIO] = bed.panic(GuestError("the guest went away"))
     assert_failed(bed.run(), Outcome.GUEST_HUNG, "Kernel panic - not syncing: Attempted to kill init!")
-
-
-def test_a_guest_that_falls_silent_during_fio_hangs(bed: Bed) -> None:
-    """fio does not end, and the guest does not answer either."""
-    bed.shell.answers |= {FIO: DeadlineError("still running after 51 s"), "true": DeadlineError("silent")}
-    assert_failed(bed.run(), Outcome.GUEST_HUNG, "the guest hung while fio ran: still running after 51 s")
-    assert bed.shell.commands[-1] == "true"
-
-
-def test_a_guest_that_answers_while_fio_does_not_end_has_a_hung_disk(bed: Bed) -> None:
-    """That is what a lost completion looks like: the binary's doing, never tried again."""
-    bed.shell.answers |= {FIO: DeadlineError("still running"), "true": ""}
-    assert_failed(bed.run(), Outcome.WORKLOAD_FAILED, "though the guest answers: its disk hangs")
-
-
-def test_a_disk_that_does_not_appear(bed: Bed) -> None:
-    """The guest works, its controller does not."""
-    bed.shell.answers["test -b"] = (1, "", "")
-    assert_failed(bed.run(), Outcome.WORKLOAD_FAILED, "/dev/sda did not appear in the guest within 10 s")
-
-
-def test_an_exit_status_of_fio_comes_with_its_last_words(bed: Bed) -> None:
-    """And with all of them in the evidence."""
-    bed.shell.answers[FIO] = (1, "{}", "1\n2\n3\n4\n5\nfio: io_u error on file /dev/sda\n")
-    assert_failed(bed.run(), Outcome.WORKLOAD_FAILED, "exit status 1: 2\n3\n4\n5\nfio: io_u error on file /dev/sda")
-    assert (bed.evidence / "fio.stderr").read_text().startswith("1\n")
-    assert (bed.evidence / "fio.json").read_text() == "{}"
-
-
-def test_an_output_that_is_none_of_fio_s(bed: Bed) -> None:
-    """It is kept to be looked at."""
-    bed.shell.answers[FIO] = "fio: what?\n"
-    assert_failed(bed.run(), Outcome.WORKLOAD_FAILED, "fio printed no result")
-    assert (bed.evidence / "fio.json").read_text() == "fio: what?\n"
-
-
-def test_a_log_that_is_none(bed: Bed) -> None:
-    """A trace that cannot be read is a run whose numbers nobody can check."""
-    bed.shell.answers[LOG] = "not a log\n"
-    assert_failed(bed.run(), Outcome.WORKLOAD_FAILED, "fio's IOPS log")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,13 @@ def test_plan_is_drawn() -> None:
     assert "2 of the planned CPUs are SMT siblings of each other" in drawn.splitlines()[5]
 
 
+def test_plan_that_pins_nothing_is_drawn() -> None:
+    """It shows the CPUs, how many threads are there for them, and what follows."""
+    drawn = text_from_plan(plan_nothing(TWO, Threads(4, ("t0",)))).splitlines()
+    assert drawn[3] == "not pinned: 6 threads of the guest, 2 CPUs"
+    assert drawn[4].startswith("cannot be claimed: threads were not pinned")
+
+
 def test_plan_without_room_for_interrupts_is_drawn() -> None:
     """Interrupts that have nowhere to go say so."""
     assert "interrupts 40-41 of nvme0n1: no CPU left" in text_from_plan(_plan(TWO_NODES, 4, 3, NVME))

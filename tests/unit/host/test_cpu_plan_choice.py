@@ -106,6 +106,21 @@ def test_iothreads_keep_their_cpus_when_vcpus_share() -> None:
     assert not plan.cpus["vcpu0"] & (plan.cpus["iothread0"] | plan.cpus["iothread1"])
 
 
+def test_threads_that_share_keep_off_isolated_cpus() -> None:
+    """The scheduler balances nothing between them: IOThreads take them, one each, and the others stay unused."""
+    plan = _plan(_topology(6, isolated=frozenset({3, 4, 5})), 6, 2)
+    assert plan.sharing is Sharing.VCPUS
+    assert sorted(_on(plan, "iothread0", "iothread1")) == [3, 4]
+    assert plan.cpus["vcpu0"] == plan.cpus[MAIN_LOOP] == frozenset({0, 1, 2})
+
+
+def test_all_threads_share_isolated_cpus_only_where_there_are_no_others() -> None:
+    """A set of CPUs for everybody is one that the scheduler balances, if there is one."""
+    crowd = _plan(_topology(3, isolated=frozenset({2})), 9, 1)
+    assert crowd.sharing is Sharing.ALL and crowd.planned == {0, 1}
+    assert _plan(_topology(2, isolated=frozenset({0, 1})), 9, 1).planned == {0, 1}
+
+
 @given(
     cores=st.integers(1, 12),
     nodes=st.integers(1, 3),

@@ -79,18 +79,28 @@ def test_one_reading_is_no_passport() -> None:
 @pytest.mark.parametrize(
     ("passport", "warning"),
     [
-        (replace(QUIET, foreign_share=0.11), "other processes used 11 % of this host's CPU time"),
-        (replace(QUIET, steal_share=0.03), "3 % of this host's CPU time was stolen by its hypervisor"),
-        (replace(QUIET, planned_foreign_share=0.03), "others used 3 % of the CPUs that were planned for the guest"),
-        (replace(QUIET, neighbour_share=0.06), "the SMT siblings of the guest's CPUs were busy for 6 % of the time"),
-        (replace(QUIET, frequency_mhz=(2000.0, 3000.0)), "the guest's CPUs ran at 2000 to 3000 MHz"),
-        (replace(QUIET, throttled=2), "the guest's CPUs were throttled 2 times for heat or power"),
+        (replace(QUIET, foreign_share=0.11), "other processes used more than 10 % of this host's CPU time"),
+        (replace(QUIET, steal_share=0.03), "more than 2 % of this host's CPU time was stolen by its hypervisor"),
+        (replace(QUIET, planned_foreign_share=0.03), "others used more than 2 % of the CPUs planned for the guest"),
+        (
+            replace(QUIET, neighbour_share=0.06),
+            "SMT siblings of the guest's CPUs were busy for more than 5 % of the time",
+        ),
+        (replace(QUIET, frequency_mhz=(2000.0, 3000.0)), "frequencies of the guest's CPUs were more than 10 % apart"),
+        (replace(QUIET, throttled=2), "the guest's CPUs were throttled for heat or power"),
     ],
 )
 def test_each_limit_has_a_sentence(passport: Passport, warning: str) -> None:
     """What passes a limit flags the run; it does not make it void."""
     assert passport.warnings() == (warning,)
     assert passport.void_reason() is None
+
+
+def test_runs_that_passed_a_limit_say_the_same() -> None:
+    """A report counts runs by their sentences; how far a limit was passed is a fact beside it."""
+    some, more = replace(QUIET, foreign_share=0.11, throttled=1), replace(QUIET, foreign_share=0.91, throttled=77)
+    assert some.warnings() == more.warnings() and len(some.warnings()) == 2
+    assert some.to_json() != more.to_json()
 
 
 def test_quiet_host_has_nothing_to_say() -> None:
@@ -132,7 +142,7 @@ def test_passport_becomes_facts() -> None:
         QUIET, frequency_mhz=(2000.04, 3000.0), temperature_c=61.23, planned_foreign_share=0.123456, load=1.5
     )
     assert full.to_json() == {
-        "seconds": 10.0,
+        "watched_s": 10.0,
         "steal_share": 0.0,
         "foreign_cpu_share": 0.0,
         "planned_foreign_share": 0.1235,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,28 @@ def test_watch_reads_at_both_ends_and_when_told() -> None:
     passport = watch.passport()
     assert passport.seconds == 3 and passport.frequency_mhz == (1000.0, 2000.0)
     assert next(waiting, None) is None
+
+
+def test_watch_samples_while_the_guest_is_under_load() -> None:
+    """At least once, however short the load is, and not any more when it has ended."""
+    taken: list[float] = []
+
+    def read() -> NoiseReading:
+        taken.append(0.0)
+        return NoiseReading(float(len(taken)), {0: CpuTicks(0, 0, len(taken))}, 0, 0)
+
+    watch = NoiseWatch(read=read)
+    with watch.during(interval_s=0):
+        pass
+    assert len(taken) >= 2
+    ended = len(taken)
+    watch.passport()
+    assert len(taken) == ended + 1
+
+
+def test_watch_ends_with_a_load_that_fails() -> None:
+    """Its thread is gone when the error goes on."""
+    watch = NoiseWatch(read=lambda: NoiseReading(0.0, {}, 0, 0))
+    with pytest.raises(ZeroDivisionError), watch.during():
+        raise ZeroDivisionError
+    assert not [thread for thread in threading.enumerate() if thread.name == "noise"]

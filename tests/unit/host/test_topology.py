@@ -34,13 +34,15 @@ def test_cores_and_nodes_are_read(root: Path) -> None:
     topology = read_topology(root)
     assert topology.cpus[0] == Cpu(0, core=0, node=0) and topology.cpus[6] == Cpu(6, core=2, node=1)
     assert (len(topology.cpus), topology.cores, topology.nodes, topology.withheld) == (8, 4, (0, 1), ())
+    assert topology.has_nodes
 
 
 def test_host_without_numa_and_siblings_is_flat(tmp_path: Path) -> None:
     """A small virtual machine shows neither: one node, and a core per CPU."""
     _write(tmp_path, f"{CPU}/online", "0-1")
     _write(tmp_path, "proc/self/status", "Name: lab")
-    assert read_topology(tmp_path).cpus == (Cpu(0, 0, 0), Cpu(1, 1, 0))
+    topology = read_topology(tmp_path)
+    assert topology.cpus == (Cpu(0, 0, 0), Cpu(1, 1, 0)) and not topology.has_nodes
 
 
 def test_isolated_cpus_count_although_they_are_not_inherited(root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def test_journal_of_somebody_else_is_refused(tmp_path: Path, change: dict[str, A
     with pytest.raises(HostError, match="cannot be read") as caught:
         file.load()
     assert "--forget" in caught.value.remedy and caught.value.evidence == file.path
+
+
+@pytest.mark.parametrize(("stored", "for_run"), [({"for_run": True}, True), ({"for_run": "yes"}, False), ({}, False)])
+def test_journal_says_whether_it_is_a_run_s(tmp_path: Path, stored: dict[str, Any], for_run: bool) -> None:
+    """One that does not say so was made by hand, and is put back by hand."""
+    file = JournalFile(tmp_path)
+    file.save(JOURNAL_OF_ONE)
+    value = json.loads(file.path.read_text())
+    del value["for_run"]
+    file.path.write_text(json.dumps(value | stored))
+    assert file.load() == replace(JOURNAL_OF_ONE, for_run=for_run)
 
 
 def test_torn_journal_is_refused(tmp_path: Path) -> None:

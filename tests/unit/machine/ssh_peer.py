@@ -52,6 +52,7 @@ class SshPeer(paramiko.ServerInterface):
         self.host_key = RunKey.new()
         self.port = 0
         self.commands: list[str] = []
+        self.terminals: list[tuple[str, int, int]] = []
         self.received = b""
         self.transports: list[AnsweringTransport] = []
         self.workers: list[threading.Thread] = []
@@ -89,6 +90,24 @@ class SshPeer(paramiko.ServerInterface):
         self.workers.append(worker)
         worker.start()
         return True
+
+    def check_channel_pty_request(
+        self,
+        channel: paramiko.Channel,
+        term: bytes,
+        width: int,
+        height: int,
+        pixelwidth: int,
+        pixelheight: int,
+        modes: bytes,
+    ) -> bool:
+        """Give a terminal of any size."""
+        self.terminals.append((term.decode(), width, height))
+        return True
+
+    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
+        """Be a login shell that says so and ends."""
+        return self.check_channel_exec_request(channel, b"echo login shell")
 
     def _do(self, transport: AnsweringTransport, channel: paramiko.Channel, command: str) -> None:
         transport.answered.wait(_LONGEST_S)

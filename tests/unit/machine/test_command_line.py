@@ -1,22 +1,34 @@
 """Machine specification to argv."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab.errors import InputError
+from lab.machine.backend import Aio, Cache, FileBackend, HostDeviceBackend, NullBackend, Throttle
+from lab.machine.blockdev import blockdev_from_backend
 from lab.machine.command_line import (
     GuestBoot,
     Wiring,
     argv_from_spec,
-    blockdev_from_backend,
     devices_from_controller,
     kernel_command_line,
     object_from_iothread,
+    object_from_memory,
 )
 from lab.machine.mapping import Device, IOThreadMapping
-from lab.machine.spec import Controller, Disk, FileBackend, IOThread, MachineSpec, NullBackend, iothread_ids
+from lab.machine.spec import (
+    Controller,
+    Disk,
+    GuestMemory,
+    IOThread,
+    MachineSpec,
+    MemoryPolicy,
+    ScsiDisk,
+    Topology,
+    iothread_ids,
+)
 
 BOOT = GuestBoot(Path("/img/vmlinux"), Path("/img/initrd"), "quiet")
 
@@ -88,12 +100,6 @@ def test_virtio_scsi_says_virtqueue_size_and_numbers_its_luns() -> None:
     ]
 
 
-def test_a_virtio_blk_device_with_two_disks_is_refused() -> None:
-    """virtio-blk is one disk by definition."""
-    with pytest.raises(InputError, match="a virtio-blk device is one disk, 2 are given"):
-        scsi(model=Device.VIRTIO_BLK, disks=(Disk("a", NullBackend()), Disk("b", NullBackend())))
-
-
 def test_sizes_are_plain_integers() -> None:
     """-blockdev takes 8589934592, not 8G."""
     assert blockdev_from_backend("d", NullBackend()) == {"driver": "null-co", "node-name": "d", "size": 8 << 30}
@@ -107,7 +113,7 @@ def test_null_options_appear_only_when_they_are_asked_for() -> None:
 
 def test_a_file_is_opened_through_the_raw_driver_with_its_aio() -> None:
     """A file backend carries aio and cache.direct to the protocol layer."""
-    options = blockdev_from_backend("d", FileBackend(Path("/disk.raw"), aio="native"))
+    options = blockdev_from_backend("d", FileBackend(Path("/disk.raw"), aio=Aio.NATIVE))
     assert (options["driver"], options["file"]["aio"], options["file"]["cache"]["direct"]) == ("raw", "native", True)
 
 
@@ -147,8 +153,67 @@ def test_the_same_specification_gives_the_same_words() -> None:
     assert argv_of(machine(scsi())) == argv_of(machine(scsi()))
 
 
-@pytest.mark.parametrize("count", [-1, 65])
-def test_a_senseless_number_of_iothreads_is_refused(count: int) -> None:
-    """IOThreads are counted from 0 to 64."""
-    with pytest.raises(InputError, match="IOThreads are not between"):
-        iothread_ids(count)
+def test_plain_memory_is_left_to_qemu() -> None:
+    """The command line of a machine that asks for nothing has no memory backend."""
+    argv = argv_of(machine(scsi()))
+    assert values_of(argv, "-machine") == ["q35,pit=off"]
+    assert values_of(argv, "-smp") == ["4"]
+    assert object_from_memory(GuestMemory(), 1024) is None
+
+
+def test_memory_is_an_object_that_the_machine_names() -> None:
+    """Huge pages, NUMA nodes, preallocation and sharing are properties of the backend."""
+    memory = GuestMemory(2048, prealloc=True, share=True, host_nodes=(0, 1), policy=MemoryPolicy.BIND)
+    argv = argv_of(replace(machine(scsi()), memory=memory, machine_type="pc"))
+    assert values_of(argv, "-machine") == ["pc,memory-backend=memory0,pit=off"]
+    assert json.loads(values_of(argv, "-object")[0]) == {
+        "qom-type": "memory-backend-memfd",
+        "id": "memory0",
+        "size": 1 << 30,
+        "share": True,
+        "hugetlb": True,
+        "hugetlbsize": 2 << 20,
+        "prealloc": True,
+        "host-nodes": [0, 1],
+        "policy": "bind",
+    }
+
+
+def test_memory_of_a_folder_is_a_file_of_it() -> None:
+    """hugetlbfs and tmpfs are mounted somewhere."""
+    found = object_from_memory(GuestMemory(folder=Path("/dev/hugepages")), 1)
+    assert found is not None
+    assert (found["qom-type"], found["mem-path"]) == ("memory-backend-file", "/dev/hugepages")
+
+
+def test_a_topology_names_what_was_asked_for_only() -> None:
+    """QEMU fills in the rest."""
+    argv = argv_of(replace(machine(scsi()), topology=Topology(cores=2, threads=2)))
+    assert values_of(argv, "-smp") == ["4,cores=2,threads=2"]
+
+
+def test_haltpoll_is_an_argument_of_the_guest_s_kernel() -> None:
+    """Before those of the job, which may say otherwise."""
+    spec = replace(machine(), haltpoll=True, kernel_arguments="x")
+    assert kernel_command_line(spec, BOOT) == "console=ttyS0 quiet cpuidle_haltpoll.force=1 x"
+
+
+def test_the_limits_of_a_throttled_disk_come_before_it() -> None:
+    """The block node names the group, so the object is made first."""
+    disk = Disk("disk0", NullBackend(), (Throttle(iops=5),))
+    argv = argv_of(machine(scsi(disks=(disk,)), iothreads=0))
+    assert argv.index("-object") < argv.index("-blockdev")
+    assert json.loads(values_of(argv, "-object")[0])["id"] == "disk0-limits"
+
+
+@pytest.mark.parametrize(("cache", "said"), [(Cache.NONE, "on"), (Cache.DIRECTSYNC, "off")])
+def test_the_device_has_its_half_of_the_cache_mode(cache: Cache, said: str) -> None:
+    """write-cache is a property of scsi-hd and virtio-blk; scsi-block and null disks have none."""
+    disk = Disk("d", FileBackend(Path("/d"), cache=cache))
+    assert devices_from_controller(scsi(disks=(disk,)))[1]["write-cache"] == said
+    assert devices_from_controller(scsi(model=Device.VIRTIO_BLK, disks=(disk,)))[0]["write-cache"] == said
+    passed = Disk("d", HostDeviceBackend(Path("/dev/x")), scsi=ScsiDisk.BLOCK)
+    device = devices_from_controller(scsi(disks=(passed,)))[1]
+    assert device["driver"] == "scsi-block"
+    assert "write-cache" not in device
+    assert "write-cache" not in devices_from_controller(scsi())[1]

@@ -15,6 +15,7 @@ import pytest
 from lab.errors import DeadlineError, GuestError
 from lab.machine import guest_shell
 from lab.machine.guest_shell import GuestShell, RunKey
+from lab.machine.terminal import TerminalSize
 from tests.unit.machine.ssh_peer import Silent, SshPeer, ssh_peer
 
 TIMEOUT_S = 0.3
@@ -215,3 +216,25 @@ def test_what_a_guest_says_in_greeting_reaches_no_terminal(capfd: pytest.Capture
     with ssh_peer(KEY, version="\x1b[31mHTTP/1.1 400\x07") as peer, pytest.raises((GuestError, DeadlineError)):
         GuestShell(peer.port, KEY, peer.host_key.public, timeout_s=TIMEOUT_S)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "size", "says"), [(None, TerminalSize("xterm", 132, 50), b"login shell\n"), ("echo x", None, b"x\n")]
+)
+def test_a_session_is_the_login_shell_or_a_command(command: str | None, size: TerminalSize | None, says: bytes) -> None:
+    """With a terminal of the asked size, or with none; the exit status comes at the end."""
+    with ssh_peer(KEY) as peer, shell_of(peer) as shell:
+        channel = shell.session(command, size=size)
+        channel.settimeout(5.0)
+        assert channel.recv(100) == says and channel.recv_exit_status() == 0
+        assert peer.terminals == ([("xterm", 132, 50)] if size else [])
+
+
+def test_a_session_that_does_not_start() -> None:
+    """A guest that is gone, and one that falls silent."""
+    with ssh_peer(KEY) as peer, shell_of(peer) as shell:
+        peer.transports[0].close()
+        with pytest.raises(GuestError, match="gave no session"):
+            shell.session(None, size=None)
+    with ssh_peer(KEY, Silent.AT_CHANNEL) as peer, shell_of(peer) as shell, late():
+        shell.session(None, size=None, timeout_s=TIMEOUT_S)

@@ -7,7 +7,7 @@ import pytest
 
 from lab.errors import BootError
 from lab.machine.mapping import Dialect
-from lab.machine.mapping_probe import PROBE_STDIN, dialect_from_answer, probe_argv
+from lab.machine.mapping_probe import PROBE_STDIN, dialect_from_answer, dialect_of, probe_argv
 
 PREFIX = "qemu-system-x86_64: -device {...}: "
 
@@ -43,3 +43,14 @@ def test_another_failure_is_no_answer() -> None:
     """A binary without firmware says nothing about its dialect."""
     with pytest.raises(BootError, match="could not load PC BIOS"):
         dialect_from_answer(1, "qemu: could not load PC BIOS 'bios-256k.bin'")
+
+
+def test_a_binary_is_asked(tmp_path: Path) -> None:
+    """One that refuses as revision 1 of the series did; it gets its question on the command line and on stdin."""
+    qemu = tmp_path / "qemu"
+    qemu.write_text(
+        '#!/bin/sh\ngrep -q qmp_capabilities && case "$*" in *vqs*) '
+        "echo 'missing vq 1 IOThread assignment in iothread-vq-mapping' >&2; exit 1;; esac\n"
+    )
+    qemu.chmod(0o755)
+    assert dialect_of(qemu, ()) is Dialect.ALL_QUEUES

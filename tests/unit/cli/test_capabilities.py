@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lab.__main__ import run
+from lab.cli import capabilities as module
+from lab.errors import ExitCode
+from lab.machine.capabilities import Capabilities
+from tests.unit.experiment.made_up import arms
+from tests.unit.machine.made_up_qemu import CAPABILITIES, OLD
+
+
+@pytest.fixture(autouse=True)
+def binaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two binaries, one from before the mapping."""
+
+    def found(qemu: Path) -> Capabilities:
+        return OLD if "old" in str(qemu) or str(qemu).startswith("baseline") else CAPABILITIES
+
+    monkeypatch.setattr(module, "capabilities_of", found)
+    monkeypatch.setattr(module, "arms_from_request", lambda *_, **__: arms())
+
+
+def test_one_binary_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it has, in rows."""
+    assert run(["capabilities", "--qemu", "new"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "binary: new" in out
+    rows = {line[2:22].strip(): line[23:] for line in out.splitlines() if line.startswith("  ")}
+    assert rows["iothread-vq-mapping"] == "virtio-blk-pci, virtio-scsi-pci (virtio-scsi: merged dialect)"
+    assert rows["accelerators"] == "kvm, qtest, tcg"
+    assert rows["machine types"] == "pc, q35, and 1 of certain releases"
+    assert rows["trace backends"] == "log"
+
+
+def test_two_binaries_are_compared_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first is the baseline."""
+    assert run(["capabilities", "--qemu", "old", "--qemu", "new"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "the series adds iothread-vq-mapping to virtio-scsi-pci" in out
+    assert "iothread-vq-mapping  none" in out
+
+
+def test_without_a_binary_the_arms_are_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Built, or found in the cache."""
+    assert run(["capabilities", "--series", "my.mbox", "--json"]) == ExitCode.DONE
+    shown = json.loads(capsys.readouterr().out)
+    assert [binary["name"] for binary in shown["binaries"]] == ["baseline", "candidate"]
+    assert shown["binaries"][1]["scsi_dialect"] == "merged" and len(shown["differences"]) == 2
+
+
+def test_equal_binaries_are_said_to_be_equal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rather than nothing at all."""
+    assert run(["capabilities", "--qemu", "new", "--qemu", "newer"]) == ExitCode.DONE
+    assert capsys.readouterr().out.rstrip().endswith("both can do the same")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--qemu", "a", "--series", "s"], "the other options what to build"),
+        (["--qemu", "a", "--qemu", "b", "--qemu", "c"], "one binary, or two"),
+        (["--qemu", "a", "--qemu", "a"], "one binary, or two"),
+    ],
+)
+def test_options_that_contradict_are_refused(words: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is started."""
+    assert run(["capabilities", *words]) == ExitCode.INPUT
+    assert why in capsys.readouterr().err
+
+
+def test_long_rows_are_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json has the rest."""
+    monkeypatch.setattr(module, "_NAMES_SHOWN", 2)
+    assert run(["capabilities", "--qemu", "new"]) == ExitCode.DONE
+    assert "kvm, qtest and 1 more, listed by --json" in capsys.readouterr().out

@@ -1,0 +1,120 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lab.cli.malformed as verb
+from lab.errors import ExitCode, InputError
+from lab.virtio.malformed.attempt import MalformedResult
+from lab.virtio.malformed.case import MalformedCase, malformed_cases
+from lab.virtio.malformed.perform import Outcome, Reaction
+from lab.virtio.malformed.request import MalformedRequest
+
+
+class Machine:
+    """A QEMU that reacts to everything as the test says.
+
+    :param faults: what is wrong each time, and ``trouble`` why it cannot be told.
+    """
+
+    def __init__(self) -> None:
+        self.faults: tuple[str, ...] = ()
+        self.trouble = ""
+        self.cases: list[MalformedCase] = []
+        self.tried = 0
+
+    def run_cases(
+        self, qemu: Path, cases: Sequence[MalformedCase], mappings: Sequence[str], **_: object
+    ) -> tuple[MalformedResult, ...]:
+        """Put every case before it."""
+        self.cases = list(cases)
+        reaction = Reaction(Outcome.NEEDS_RESET, (), None, early=False)
+        return tuple(
+            MalformedResult(case.name, mapping, case.request, reaction, self.faults, self.trouble, None, 0.1)
+            for case in cases
+            for mapping in mappings
+        )
+
+    def faults_of(self, _: MalformedRequest) -> tuple[str, ...]:
+        """Put a drawn request before it."""
+        self.tried += 1
+        return self.faults
+
+    def __enter__(self) -> "Machine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return the machine that the verb meets."""
+    fake = Machine()
+    monkeypatch.setattr(verb, "run_cases", fake.run_cases)
+    monkeypatch.setattr(verb, "FuzzSession", lambda *_: fake)
+    monkeypatch.setattr(verb, "mappings_of", lambda _: ("none", "2"))
+    return fake
+
+
+@pytest.fixture
+def call(machine: Machine, tmp_path: Path) -> Any:
+    """Return the verb."""
+    qemu = tmp_path / "qemu"
+    qemu.write_text("#!/bin/sh\necho QEMU emulator version 10.0.13\n")
+    qemu.chmod(0o700)
+    (tmp_path / "kept").mkdir()
+
+    def called(*words: str) -> int:
+        args = ["--qemu", str(qemu), "--quiet", "--evidence", str(tmp_path / "kept"), *words]
+        code = verb.malformed.main(args=args, prog_name="lab", standalone_mode=False)
+        assert isinstance(code, int)
+        return code
+
+    return called
+
+
+def test_the_exit_code_is_the_verdict(call: Any, machine: Machine) -> None:
+    """0 all passed, 1 a case failed, 4 undecided ones only."""
+    assert call() == ExitCode.DONE and len(machine.cases) == len(malformed_cases())
+    machine.trouble = "busy"
+    assert call() == ExitCode.UNDECIDED
+    machine.faults = ("crash",)
+    assert call() == ExitCode.FINDING
+
+
+def test_the_output_names_what_failed(call: Any, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    """As text and as one document."""
+    machine.faults = ("it crashed",)
+    call("--only", "head 65535", "--mapping", "2")
+    assert "failed: head 65535, mapping 2\n    it crashed" in capsys.readouterr().out
+    call("--only", "head 65535", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["summary"] == {"passed": 0, "failed": 2, "undecided": 0} and found["cases"][0]["faults"]
+
+
+def test_a_drawn_request_is_stored_and_put_again(
+    call: Any, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The smallest that fails; any reaction to a stored one is right."""
+    assert call("--fuzz", "10") == ExitCode.DONE
+    machine.faults = ("it crashed",)
+    assert call("--fuzz", "10") == ExitCode.FINDING
+    assert call("--fuzz", "10", "--json") == ExitCode.FINDING
+    assert "it crashed" in capsys.readouterr().out
+    call("--replay", str(tmp_path / "kept" / "request.json"))
+    assert machine.cases[0].allowed == frozenset(Outcome)
+
+
+def test_what_cannot_be_is_refused(call: Any, tmp_path: Path) -> None:
+    """No case, no mapping, no text."""
+    with pytest.raises(InputError, match="no case is left"):
+        call("--only", "nothing")
+    with pytest.raises(InputError, match="no case is left"):
+        call("--mapping", "4")
+    file = tmp_path / "stored.json"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="cannot be read"):
+        call("--replay", str(file))

@@ -1,0 +1,100 @@
+"""``lab scenario``."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.build.arms import Arms
+from lab.cli import scenario as module
+from lab.cli.scenario import scenario_command
+from lab.errors import ExitCode, InputError
+from lab.scenario.catalogue import SCENARIOS, Scenario
+from lab.scenario.perform import Ground, ScenarioResult, Verdict
+from lab.scenario.service import ServiceGap
+from tests.unit.cli.test_compare import run
+from tests.unit.experiment.made_up import IMAGE, arms
+
+GAP = ServiceGap("mirror", 1.0, 1000.0, 0.0, 0.4, 0.7)
+
+
+@pytest.fixture
+def performed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Verdict]:
+    """Replace builds, image, probe and guests; verdicts by the name of the binary's folder."""
+    verdicts = {"baseline": Verdict.PASSED, "candidate": Verdict.PASSED}
+
+    def perform(scenario: Scenario, ground: Ground, *, times: int, evidence: Path) -> ScenarioResult:
+        assert evidence.is_dir()
+        verdict = verdicts[ground.qemu.parts[0]]
+        reason = "" if verdict is Verdict.PASSED else "data was lost"
+        return ScenarioResult(scenario.name, verdict, reason, times, 1.0, evidence, 5, (GAP,))
+
+    def built(series: Any) -> Callable[..., Arms]:
+        return lambda *_words, **_more: replace(arms(), series=series)
+
+    monkeypatch.setattr(module, "perform", perform)
+    monkeypatch.setattr(module, "require_packages", lambda: None)
+    monkeypatch.setattr(module, "arms_from_request", built(SimpleNamespace(title="series")))
+    monkeypatch.setattr(module, "base_from_request", built(None))
+    monkeypatch.setattr(module, "load_recipe", lambda _path: None)
+    monkeypatch.setattr(module, "build_image", lambda _recipe, progress: IMAGE)
+    monkeypatch.setattr(module, "probe_accelerator", lambda *_words, **_more: SimpleNamespace(accelerator="tcg"))
+    return verdicts
+
+
+def test_the_list_names_each_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is built for it."""
+    assert run(scenario_command, "--list") == ExitCode.DONE
+    assert len(capsys.readouterr().out.splitlines()) == len(SCENARIOS)
+    assert run(scenario_command, "--list", "--json") == ExitCode.DONE
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)["scenarios"]} == set(SCENARIOS)
+
+
+def test_a_base_that_takes_it_exits_with_zero(
+    performed: dict[str, Verdict], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line per scenario, with what it cost the guest."""
+    assert run(scenario_command, "mirror", "--evidence", tmp_path / "e", "--quiet") == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "mirror           passed         0.40 s     0.70 s" in out and "candidate" not in out
+
+
+def test_a_series_that_breaks_something_is_a_finding_in_words(
+    performed: dict[str, Verdict], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is the candidate's."""
+    performed["candidate"] = Verdict.FAILED
+    words = ("mirror", "backup", "--series", "s.mbox", "--evidence", tmp_path / "e", "--quiet")
+    assert run(scenario_command, *words) == ExitCode.FINDING
+    assert "the series breaks mirror: data was lost" in capsys.readouterr().out
+
+
+def test_a_series_that_mends_something_exits_with_zero(
+    performed: dict[str, Verdict], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON has both arms, their traces and the sentence."""
+    performed["baseline"] = Verdict.FAILED
+    words = ("mirror", "--series", "s.mbox", "--evidence", tmp_path / "e", "--quiet", "--json")
+    assert run(scenario_command, *words) == ExitCode.DONE
+    value = json.loads(capsys.readouterr().out)
+    assert value["changes"] == ["the series mends mirror: data was lost"]
+    assert value["baseline"][0]["verdict"] == "failed" and value["candidate"][0]["gaps"][0]["recovery_s"] == 0.7
+
+
+def test_what_could_not_be_decided_exits_with_four(performed: dict[str, Verdict], tmp_path: Path) -> None:
+    """It is neither a pass nor a finding."""
+    performed["baseline"] = Verdict.UNDECIDED
+    assert run(scenario_command, "mirror", "--evidence", tmp_path / "e", "--quiet") == ExitCode.UNDECIDED
+
+
+def test_evidence_of_another_call_is_not_overwritten(performed: dict[str, Verdict], tmp_path: Path) -> None:
+    """Nor a file taken for a folder."""
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="not empty"):
+        run(scenario_command, "mirror", "--evidence", tmp_path, "--quiet")
+    with pytest.raises(InputError, match="cannot be a folder"):
+        run(scenario_command, "mirror", "--evidence", tmp_path / "file", "--quiet")
