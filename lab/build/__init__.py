@@ -9,4 +9,6 @@
     area       tree                      -> binaries in a build folder that is kept, so that little is built again
     entry      binaries                  -> Build, an entry of the cache
     arms       source and series         -> baseline and candidate
+    patches    source and series         -> a build after each patch
+    purpose    what an entry was made for, prune: what of the cache may go
 """

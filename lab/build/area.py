@@ -16,12 +16,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from lab.build.entry import sync
 from lab.build.ninja import step_from_line
@@ -80,35 +78,6 @@ class WorkArea:
 def area_for(source: SourceTree, toolchain: Toolchain) -> WorkArea:
     """Return the work area of a source, made if need be."""
     return WorkArea(cache_dir("work", area_key(source.area, toolchain)))
-
-
-def prune_areas(unused_for_s: float, *, now: Callable[[], float] = time.time) -> tuple[Path, ...]:
-    """Remove the work areas in which nothing was built for so long, and return them; one in use is left alone.
-
-    Nothing is lost but time: the next build there starts from nothing.
-    """
-    removed = []
-    for folder in sorted(cache_dir("work").iterdir()):
-        area = WorkArea(folder)
-        if not folder.is_dir() or now() - _used_at(area) <= unused_for_s:
-            continue
-        lock = FileLock(area.lock_path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-        except RecursionError:  # deeper than Python walks: it stays
-            continue
-        finally:
-            lock.release()
-        removed.append(folder)
-    return tuple(removed)
-
-
-def _used_at(area: WorkArea) -> float:
-    return max(path.stat().st_mtime for path in (area.folder, area.log, area.lock_path) if path.exists())
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lab.build.build import Build, differences, require_comparable
+from lab.build.build import Build, objections, require_comparable
 from lab.build.builder import Builder
+from lab.build.purpose import Purpose, Role
 from lab.build.source import SourceTree
 from lab.errors import CommandError, FindingError
 from lab.progress import Progress
@@ -48,21 +49,6 @@ class Arms:
         }
 
 
-@dataclass(frozen=True)
-class PatchBuild:
-    """What became of building one patch of a series.
-
-    :param index: 0 is the base.
-    :param error: why it does not build; empty where it does.
-    """
-
-    index: int
-    subject: str
-    commit: str
-    build: Build | None
-    error: str = ""
-
-
 def build_arms(source: SourceTree, series: Series | None, *, progress: Progress, force: bool = False) -> Arms:
     """Build the base and the base with the series, with the same options; both come from the cache where they can.
 
@@ -74,13 +60,14 @@ def build_arms(source: SourceTree, series: Series | None, *, progress: Progress,
     :raise NotComparableError: they differ in more than their source, or are debug builds.
     :raise HostError: this host cannot build; MissingPackagesError says what to install.
     """
-    application = _applied(source, series)
+    application = applied(source, series) if series is not None else None
     builder = Builder.open(source, progress)
-    baseline = builder.build(source.commit, title=f"baseline (QEMU {source.version})")
+    baseline = builder.build(source.commit, title=f"baseline (QEMU {source.version})", purpose=Purpose(Role.BASELINE))
     if series is None or application is None:
         return Arms(source, baseline, baseline)
+    purpose = Purpose(Role.CANDIDATE, series.title, series.patches[-1].index)
     try:
-        candidate = builder.build(application.commit, title=f"candidate ({series.title})")
+        candidate = builder.build(application.commit, title=f"candidate ({series.title})", purpose=purpose)
     except CommandError as err:
         raise FindingError(
             f"the series '{series.title}' does not build, though its base does: {err.message}",
@@ -89,7 +76,7 @@ def build_arms(source: SourceTree, series: Series | None, *, progress: Progress,
         ) from err
     if not force:
         require_comparable(baseline, candidate)
-    return Arms(source, baseline, candidate, series, differences(baseline, candidate))
+    return Arms(source, baseline, candidate, series, objections(baseline, candidate))
 
 
 def build_control(source: SourceTree, *, progress: Progress) -> Arms:
@@ -100,40 +87,18 @@ def build_control(source: SourceTree, *, progress: Progress) -> Arms:
     :raise CommandError: the base does not build.
     :raise HostError: this host cannot build; MissingPackagesError says what to install.
     """
-    baseline = Builder.open(source, progress).build(source.commit, title=f"baseline (QEMU {source.version})")
-    control = Builder.open(source, progress, control=True).build(source.commit, title="control (the same once more)")
-    return Arms(source, baseline, control, None, differences(baseline, control))
+    commit, title = source.commit, f"baseline (QEMU {source.version})"
+    baseline = Builder.open(source, progress).build(commit, title=title, purpose=Purpose(Role.BASELINE))
+    again = Builder.open(source, progress, control=True)
+    control = again.build(commit, title="control (the same once more)", purpose=Purpose(Role.CONTROL))
+    return Arms(source, baseline, control, None, objections(baseline, control))
 
 
-def build_each_patch(source: SourceTree, series: Series, *, progress: Progress) -> tuple[PatchBuild, ...]:
-    """Build the base and then every patch on top of those before it; go on after one that does not build.
-
-    :raise PatchError: the series does not apply; nothing was built.
-    :raise CommandError: the base does not build.
-    :raise HostError: this host cannot build.
-    """
-    application = _applied(source, series)
-    assert application is not None
-    builder = Builder.open(source, progress)
-    base = builder.build(source.commit, title=f"base (QEMU {source.version})")
-    results = [PatchBuild(0, f"base: {source.origin}", source.commit, base)]
-    for done in application.applied:
-        title = f"patch {done.patch.index}/{series.expected} ({done.patch.subject})"
-        try:
-            build, error = builder.build(done.commit, title=title), ""
-        except CommandError as err:
-            build, error = None, f"{err.message}\n{err.remedy}"
-        results.append(PatchBuild(done.patch.index, done.patch.subject, done.commit, build, error))
-    return tuple(results)
-
-
-def _applied(source: SourceTree, series: Series | None) -> Application | None:
+def applied(source: SourceTree, series: Series) -> Application:
     """Apply a series to its base.
 
     :raise PatchError: it does not apply.
     """
-    if series is None:
-        return None
     application = apply_series(source.repository, source.commit, series)
     application.require_all()
     return application

@@ -146,14 +146,18 @@ def debug_traits(build: Build) -> tuple[str, ...]:
     return (*traits, *(flag for flag in build.c_flags if flag.startswith(bad)))
 
 
+def objections(baseline: Build, candidate: Build) -> tuple[str, ...]:
+    """Return why two builds should not be compared: what differs beside their source, what is not made for speed."""
+    traits = (f"{build.origin}: {trait}" for build in (baseline, candidate) for trait in debug_traits(build))
+    return (*differences(baseline, candidate), *dict.fromkeys(traits))
+
+
 def require_comparable(baseline: Build, candidate: Build) -> None:
     """Refuse a pair of builds that differ in more than their source, or that are not made for speed.
 
     :raise NotComparableError: they differ, or one is a debug build; the message names each difference.
     """
-    reasons = [*differences(baseline, candidate)]
-    for build in (baseline, candidate):
-        reasons += [f"{build.origin}: {trait}" for trait in debug_traits(build)]
+    reasons = objections(baseline, candidate)
     if reasons:
         raise NotComparableError(
             "the two builds cannot be compared: " + "; ".join(reasons),

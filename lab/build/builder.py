@@ -24,6 +24,7 @@ from lab.build.area import (
 from lab.build.build import Build
 from lab.build.entry import find_entry, new_entry
 from lab.build.firmware import gather_firmware
+from lab.build.purpose import Purpose, remember_purpose
 from lab.build.recipe import CONFIGURE_OPTIONS, TARGETS, build_key
 from lab.build.source import SourceTree
 from lab.build.toolchain import Toolchain, probe_toolchain
@@ -58,10 +59,11 @@ class Builder:
             source = replace(source, area=f"{source.area}-control")
         return cls(source, probe_toolchain(), digest_of_subprojects(source), progress, control)
 
-    def build(self, commit: str, *, title: str) -> Build:
+    def build(self, commit: str, *, title: str, purpose: Purpose | None = None) -> Build:
         """Return the build of a commit.
 
         :param title: finishes "building ...": ``baseline (QEMU 10.0.13)``.
+        :param purpose: what it is for, to be remembered for ``lab build --list``.
         :raise CommandError: it does not configure or build; the error's evidence is the log.
         :raise DeadlineError: it took hours.
         :raise HostError: this host has no BIOS for it.
@@ -69,20 +71,24 @@ class Builder:
         """
         tree_id = self.source.repository.tree_id(commit)
         key = build_key(tree_id, self.toolchain, extra=f"{'control ' if self.control else ''}{self.subprojects}")
+        build = self._found(key, commit) or self._built(key, commit, tree_id, title)
+        if purpose is not None:
+            remember_purpose(key, purpose)
+        return build
+
+    def _found(self, key: str, commit: str) -> Build | None:
+        """Return a build from the cache under the name it was asked for: another commit may have the same tree."""
         found = find_entry(key)
-        if found is not None:
-            return self._named(found, commit)
+        return found and replace(found, commit=commit, origin=self.source.origin)
+
+    def _built(self, key: str, commit: str, tree_id: str, title: str) -> Build:
         area = area_for(self.source, self.toolchain)
         with _locked(area, self.progress):
-            found = find_entry(key)  # another process may have built it while this one waited
+            found = self._found(key, commit)  # another process may have built it while this one waited
             if found is not None:
-                return self._named(found, commit)
+                return found
             with marked_dirty(area):
                 return self._build(area, commit, tree_id, key, title)
-
-    def _named(self, build: Build, commit: str) -> Build:
-        """Return a build under the name it was asked for: another commit may have the same tree."""
-        return replace(build, commit=commit, origin=self.source.origin)
 
     def _build(self, area: WorkArea, commit: str, tree_id: str, key: str, title: str) -> Build:
         start = time.monotonic()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.build.build import Build
+from lab.build.purpose import Purpose, purposes_of
 from lab.errors import InputError
 from lab.settings import cache_dir
 
@@ -32,6 +33,7 @@ class EntryInfo:
     """One line of ``lab build --list``.
 
     :param build: None where the entry is damaged.
+    :param purposes: what it was asked for, the latest first.
     :param used_at: seconds since the epoch when it was last built or found.
     """
 
@@ -39,6 +41,7 @@ class EntryInfo:
     build: Build | None
     size_bytes: int
     used_at: float
+    purposes: tuple[Purpose, ...] = ()
 
 
 def find_entry(key: str) -> Build | None:
@@ -49,7 +52,7 @@ def find_entry(key: str) -> Build | None:
     try:
         build = _verified(folder)
     except InputError:
-        _remove(folder)
+        remove_entry(folder)
         return None
     os.utime(folder)  # when it was last used, for --prune
     return replace(build, cached=True)
@@ -141,7 +144,8 @@ def list_entries() -> tuple[EntryInfo, ...]:
             )
         except (InputError, OSError, ValueError):
             build = None
-        entries.append(EntryInfo(folder, build, size_of(folder), folder.stat().st_mtime))
+        used_at = folder.stat().st_mtime
+        entries.append(EntryInfo(folder, build, size_of(folder), used_at, purposes_of(folder.name)))
     return tuple(sorted(entries, key=lambda entry: -entry.used_at))
 
 
@@ -155,13 +159,7 @@ def size_of(folder: Path) -> int:
     return size
 
 
-def prune(unused_for_s: float, *, now: Callable[[], float] = time.time) -> tuple[EntryInfo, ...]:
-    """Remove the entries that were not used for so long, and damaged ones; return what was removed."""
-    unused = [entry for entry in list_entries() if entry.build is None or now() - entry.used_at > unused_for_s]
-    return tuple(entry for entry in unused if _remove(entry.folder))
-
-
-def _remove(folder: Path) -> bool:
+def remove_entry(folder: Path) -> bool:
     """Remove a folder and tell whether it is gone; one that is nested deeper than Python walks stays."""
     with suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,79 +2,159 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lab.build.area import prune_areas
-from lab.build.arms import Arms, PatchBuild, build_arms, build_control, build_each_patch
+from lab.build.arms import build_arms, build_control
 from lab.build.build import Build
 from lab.build.distribution import source_from_distribution
-from lab.build.entry import EntryInfo, list_entries, prune
+from lab.build.entry import list_entries
+from lab.build.patches import PatchBuild, build_each_patch
+from lab.build.prune import Pruned, bytes_from_text, list_areas, prune_to, prune_unused
 from lab.build.source import SourceTree, source_from_path
+from lab.cli.build_show import (
+    any_failed,
+    json_from_entries,
+    json_from_patches,
+    text_from_arms,
+    text_from_entries,
+    text_from_patches,
+)
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.series import JSON, PARTIAL, RANGE, REVISION, load_series
-from lab.command import is_installed
-from lab.errors import ExitCode, HostError, InputError
+from lab.cli.types import PATH, TEXT
+from lab.errors import ExitCode, InputError
+from lab.experiment.cells import cell_from_id
+from lab.experiment.job import LoadedJob, load_job
+from lab.experiment.smoke import Smoke, SmokeResult, smoke_each
+from lab.host.accelerator import probe_accelerator
+from lab.host.packages import require_packages
+from lab.image.build import build_image
 from lab.progress import Progress
+from lab.series.repository import require_git
 from lab.series.series import Series
-from lab.units import seconds_from_text, text_from_seconds
+from lab.settings import cache_dir, project_dir
+from lab.units import seconds_from_text
 
-_MIB = 1 << 20
+DEFAULT_JOB = "jobs/virtio-scsi-iothreads.toml"
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the options name that is built: a source, and a series on top of it."""
+
+    tree: Path | None = None
+    base: str | None = None
+    file: Path | None = None
+    range_: str | None = None
+    revision: int | None = None
+    partial: bool = False
+    refresh: bool = False
+
+    @property
+    def names_a_series(self) -> bool:
+        """Tell whether there is more than a base."""
+        return self.file is not None or self.range_ is not None
+
+    def series(self) -> Series | None:
+        """Read the series, if one is named.
+
+        :raise InputError: it is not good.
+        """
+        if not self.names_a_series:
+            return None
+        return load_series(self.file, tree=self.tree, range_=self.range_, revision=self.revision, partial=self.partial)
+
+    def source(self, found: Series | None, progress: Progress) -> SourceTree:
+        """Return the base.
+
+        :raise InputError: it is not QEMU's, or has no such commit.
+        :raise HostError: the distribution's source cannot be had.
+        """
+        base = self.base or (self.range_.partition("..")[0] if self.range_ else None)
+        if self.tree is not None:
+            return source_from_path(self.tree, base, hint=found.base_commit if found else "", progress=progress)
+        if base is not None:
+            raise InputError("a --base needs the --tree that has it")
+        return source_from_distribution(progress=progress, refresh=self.refresh)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of the cache instead of a build, and how patches are tried.
+
+    :param prune: an age, ``--prune``.
+    :param prune_to: a size, ``--prune-to``.
+    """
+
+    mode: str | None
+    prune: str | None
+    prune_to: str | None
+    smoke: bool
+    job: Path | None
+
+    @property
+    def manages(self) -> str | None:
+        """Name the option that manages the cache; None where something is built."""
+        chosen = {"prune": self.prune is not None, "prune-to": self.prune_to is not None, "list": self.mode == "list"}
+        return next((name for name, is_set in chosen.items() if is_set), None)
 
 
 @click.command()
-@click.option(
-    "--tree", type=click.Path(path_type=Path), help="Clone, source or tarball; the distribution's if left out."
-)
-@click.option("--base", help="Commit of --tree; what the series names as base-commit, or HEAD.")
-@click.option("--series", "file", type=click.Path(path_type=Path), help="Patch series, as for lab series show.")
+@click.option("--tree", type=PATH, help="Clone, source or tarball; the distribution's if left out.")
+@click.option("--base", type=TEXT, help="Commit of --tree; what the series names as base-commit, or HEAD.")
+@click.option("--series", "file", type=PATH, help="Patch series, as for lab series show.")
 @RANGE
 @REVISION
 @PARTIAL
 @click.option("--each-patch", "mode", flag_value="each-patch", help="Build every patch, on top of those before it.")
+@click.option("--smoke", is_flag=True, help="With --each-patch: boot every build and let fio verify a small disk.")
+@click.option("--job", type=PATH, help=f"With --smoke: the first cell of this job is booted. [{DEFAULT_JOB}]")
 @click.option("--control", "mode", flag_value="control", help="Build the base a second time from nothing (A/A).")
-@click.option("--list", "mode", flag_value="list", help="Show what is in the cache.")
+@click.option("--list", "mode", flag_value="list", help="Show what is in the cache, and what it was built for.")
 @click.option("--force", is_flag=True, help="Accept two builds that differ in more than their source.")
 @click.option("--refresh", is_flag=True, help="Look for a newer source package of the distribution.")
-@click.option("--prune", "prune_", metavar="AGE", help="Remove what was not used for so long, for example 720h.")
+@click.option("--prune", "prune", metavar="AGE", type=TEXT, help="Remove what was not used for so long, such as 720h.")
+@click.option("--prune-to", metavar="SIZE", type=TEXT, help="Remove the least recently used until, say, 5GiB is left.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @JSON
 def build(
-    tree: Path | None,
-    base: str | None,
-    file: Path | None,
-    range_: str | None,
-    revision: int | None,
-    partial: bool,
     mode: str | None,
+    smoke: bool,
+    job: Path | None,
     force: bool,
-    refresh: bool,
-    prune_: str | None,
+    prune: str | None,
+    prune_to: str | None,
+    quiet: bool,
     as_json: bool,
+    **named: Any,
 ) -> int:
     """Build QEMU without and with a series, with the same options; what was built before comes from the cache.
 
-    Without --tree the base is the distribution's source package. Exit code 1 where the series does not build.
+    Without --tree the base is the distribution's source package. Exit code 1 where the series, or with --each-patch
+    one of its patches, does not build or (--smoke) does not boot and verify; the patches after it are tried, too.
 
     \b
     Example:
-      lab build --tree ~/src/qemu --base v10.0.0 --series my-series.mbox
+      lab build --tree ~/src/qemu --base v10.0.0 --series my-series.mbox --each-patch --smoke
     """
-    builds = any(value is not None for value in (tree, base, file, range_, revision)) or partial or force or refresh
-    _check_mode(mode, prune=prune_ is not None, builds=builds, series=file is not None or range_ is not None)
-    if mode == "list" or prune_ is not None:
-        return _manage(prune_, as_json)
-    if not is_installed("git"):
-        raise HostError("git is not installed, and sources are kept in it", remedy="run 'lab doctor'")
-    progress = progress_for()
-    found = None
-    if file is not None or range_ is not None:
-        found = load_series(file, tree=tree, range_=range_, revision=revision, partial=partial)
-    source = _source(tree, base or _base_of_range(range_), found, refresh=refresh, progress=progress)
+    what = _Named(**named)
+    _check(asked := _Asked(mode, prune, prune_to, smoke, job), what, force=force)
+    if asked.manages is not None:
+        return _manage(asked, as_json)
+    require_git()
+    progress = progress_for(quiet=quiet)
+    found = what.series()
+    loaded = load_job(job or project_dir() / DEFAULT_JOB) if smoke else None
+    source = what.source(found, progress)
     if mode == "each-patch" and found is not None:
-        results = build_each_patch(source, found, progress=progress)
-        _print_each_patch(results, as_json)
-        return ExitCode.FINDING if any(result.build is None for result in results) else ExitCode.DONE
+        return _each_patch(source, found, loaded, progress, as_json=as_json)
     arms = (
         build_control(source, progress=progress)
         if mode == "control"
@@ -87,97 +167,66 @@ def build(
     return ExitCode.DONE
 
 
-def _check_mode(mode: str | None, *, prune: bool, builds: bool, series: bool) -> None:
-    """Refuse options that contradict each other, before anything is read or fetched.
-
-    :param builds: an option says what to build or how.
-    """
-    if prune and mode is not None:
-        raise InputError(f"--prune and --{mode} exclude each other", remedy="leave one of them out")
-    if builds and (prune or mode == "list"):
-        name = "prune" if prune else "list"
-        raise InputError(f"--{name} builds nothing, so it takes only --json beside it", remedy="leave the others out")
-    if mode == "each-patch" and not series:
+def _check(asked: _Asked, what: _Named, *, force: bool) -> None:
+    """Refuse options that contradict each other, before anything is read or fetched."""
+    prunes = [name for name, value in (("prune", asked.prune), ("prune-to", asked.prune_to)) if value is not None]
+    if prunes and (asked.mode is not None or len(prunes) > 1):
+        other = asked.mode or prunes[1]
+        raise InputError(f"--{prunes[0]} and --{other} exclude each other", remedy="leave one of them out")
+    if asked.manages is not None and (what != _Named() or force or asked.smoke):
+        raise InputError(
+            f"--{asked.manages} builds nothing, so it takes only --json beside it", remedy="leave the others out"
+        )
+    if asked.mode == "each-patch" and not what.names_a_series:
         raise InputError("--each-patch needs a series", remedy="name one with --series or --range")
-    if mode == "control" and series:
+    if asked.mode == "control" and what.names_a_series:
         raise InputError("--control builds the base twice, so it takes no series", remedy="leave one of them out")
+    if asked.smoke and asked.mode != "each-patch":
+        raise InputError("--smoke boots what --each-patch builds", remedy="add --each-patch")
+    if asked.job is not None and not asked.smoke:
+        raise InputError("--job says what --smoke boots", remedy="add --smoke, or leave --job out")
 
 
-def _base_of_range(range_: str | None) -> str | None:
-    return range_.partition("..")[0] if range_ else None
-
-
-def _source(
-    tree: Path | None, base: str | None, found: Series | None, *, refresh: bool, progress: Progress
-) -> SourceTree:
-    if tree is not None:
-        return source_from_path(tree, base, hint=found.base_commit if found else "", progress=progress)
-    if base is not None:
-        raise InputError("a --base needs the --tree that has it")
-    return source_from_distribution(progress=progress, refresh=refresh)
-
-
-def text_from_arms(arms: Arms) -> str:
-    """Return what was built, for people."""
-    lines = [f"base       {arms.source.origin} (QEMU {arms.source.version})", _line("baseline", arms.baseline)]
-    if arms.candidate is not arms.baseline:
-        lines.append(_line("candidate" if arms.series else "control", arms.candidate))
-    return "\n".join([*lines, *(f"warning: {warning}" for warning in arms.warnings)])
-
-
-def _line(name: str, build_: Build) -> str:
-    how = "from the cache" if build_.cached else f"built in {text_from_seconds(build_.seconds)}, {build_.steps} steps"
-    return f"{name:<10} {build_.qemu} ({how})"
-
-
-def _print_each_patch(results: tuple[PatchBuild, ...], as_json: bool) -> None:
+def _each_patch(
+    source: SourceTree, found: Series, loaded: LoadedJob | None, progress: Progress, *, as_json: bool
+) -> int:
+    """Build every patch and, where there is a job, boot each build."""
+    if loaded is not None:
+        require_packages()  # the minutes of the builds are not spent first
+        loaded.recipe()
+    patches = build_each_patch(source, found, progress=progress)
+    smoke = _smoke(patches, loaded, progress) if loaded is not None else ()
     if as_json:
-        rows = [
-            {
-                "index": result.index,
-                "subject": result.subject,
-                "commit": result.commit,
-                "error": result.error or None,
-                "build": result.build.to_json() if result.build else None,
-            }
-            for result in results
-        ]
-        print_json({"patches": rows})
-        return
-    for result in results:
-        built = _line(f"{result.index:>3}", result.build) if result.build else f"{result.index:>3} DOES NOT BUILD"
-        print_text(f"{built}\n     {result.subject}")
-        if result.error:
-            print_text(result.error)
-
-
-def _manage(age: str | None, as_json: bool) -> int:
-    """List the cache, or remove from it what was not used for ``age``."""
-    if age is None:
-        _print_entries(list_entries(), "entries", (), as_json)
+        print_json(json_from_patches(patches, smoke))
     else:
-        unused_for_s = seconds_from_text(age)
-        _print_entries(prune(unused_for_s), "removed", prune_areas(unused_for_s), as_json)
-    return ExitCode.DONE
+        print_text(text_from_patches(patches, smoke))
+    return ExitCode.FINDING if any_failed(patches, smoke) else ExitCode.DONE
 
 
-def _print_entries(entries: tuple[EntryInfo, ...], key: str, areas: tuple[Path, ...], as_json: bool) -> None:
+def _smoke(patches: Sequence[PatchBuild], loaded: LoadedJob, progress: Progress) -> tuple[SmokeResult, ...]:
+    base: Build | None = patches[0].build
+    assert base is not None
+    image = build_image(loaded.recipe(), progress=progress)
+    accelerator = probe_accelerator(base.qemu, base.firmware, image, progress=progress).accelerator
+    evidence = cache_dir("smoke") / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    smoke = Smoke(loaded, cell_from_id(loaded, None), image, accelerator, evidence)
+    return smoke_each(smoke, patches, progress=progress)
+
+
+def _manage(asked: _Asked, as_json: bool) -> int:
+    """List the cache, or remove from it what is not used or too much."""
+    if asked.prune is not None:
+        removed = prune_unused(seconds_from_text(asked.prune))
+    elif asked.prune_to is not None:
+        removed = prune_to(bytes_from_text(asked.prune_to))
+    else:
+        return _print_cache(Pruned(list_entries(), list_areas()), "entries", as_json)
+    return _print_cache(removed, "removed", as_json)
+
+
+def _print_cache(found: Pruned, key: str, as_json: bool) -> int:
     if as_json:
-        rows = [
-            {
-                "folder": str(entry.folder),
-                "size_bytes": entry.size_bytes,
-                "used_at": entry.used_at,
-                "build": entry.build.to_json() if entry.build else None,
-            }
-            for entry in entries
-        ]
-        print_json({key: rows, "areas": [str(area) for area in areas]})
-        return
-    for entry in entries:
-        what = f"QEMU {entry.build.version}  {entry.build.origin}" if entry.build else "damaged"
-        print_text(f"{entry.folder.name[:12]}  {entry.size_bytes / _MIB:6.0f} MiB  {what}")
-    for area in areas:
-        print_text(f"{area.name[:12]}  work area")
-    total = sum(entry.size_bytes for entry in entries) / _MIB
-    print_text(f"{len(entries)} builds, {total:.0f} MiB{' removed' if key == 'removed' else ''}")
+        print_json(json_from_entries(found.entries, found.areas, key=key))
+    else:
+        print_text(text_from_entries(found.entries, found.areas, removed=key == "removed", now_s=time.time()))
+    return ExitCode.DONE

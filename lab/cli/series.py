@@ -8,6 +8,7 @@ import click
 
 from lab.build.source import source_from_path
 from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.scope import scope_json, text_from_scope
 from lab.cli.types import PATH, TEXT
 from lab.errors import ExitCode, InputError
 from lab.series.apply import Application, apply_series, json_from_application
@@ -38,7 +39,7 @@ def series() -> None:
 def show(
     file: Path | None, tree: Path | None, range_: str | None, revision: int | None, partial: bool, as_json: bool
 ) -> int:
-    """Show what a series is: its revision, patches, and what is missing.
+    """Show what a series is, what is missing, and what is worth running for it.
 
     FILE is an mbox, a maildir, a folder of format-patch files, a single mail, or, with b4 installed, a Message-ID.
     Exit code 2 where patches are missing, unless --partial.
@@ -49,9 +50,10 @@ def show(
     """
     found = load_series(file, tree=tree, range_=range_, revision=revision, partial=True)
     if as_json:
-        print_json(json_from_series(found))
+        print_json({**json_from_series(found), "scope": scope_json(found)})
     else:
         print_text(text_from_series(found))
+        print_text(text_from_scope(found))
     if not partial:
         found.require_complete()
     return ExitCode.DONE

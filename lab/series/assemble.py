@@ -2,8 +2,8 @@
 
 A mail is a patch when it has a diff outside quotes and is no answer. Answers are told by ``Re:`` and its like; among
 mails without any tag also by quoting what they answer. Within one revision, mails belong together by how many there
-should be (``n/m``); where numbers collide, by thread: the same series posted twice (RESEND) gives the later one,
-different series are refused, never mixed.
+should be (``n/m``); a patch posted again alone (``v3.1``) takes the place of the first; where numbers collide, by
+thread: the same series posted twice (RESEND) gives the later one, different series are refused, never mixed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def assemble(mails: Sequence[Mail], revision: int | None = None) -> Assembly:
     if chosen not in revisions:
         there = ", ".join(f"v{number}" for number in revisions)
         raise InputError(f"there is no v{chosen} of the series", remedy=f"there is {there}")
-    group = _one_series([mail for mail in patches if mail.subject.revision == chosen], mails)
+    group = _one_series(_without_replaced([mail for mail in patches if mail.subject.revision == chosen]), mails)
     return _assembly(group, mails, chosen, revisions)
 
 
@@ -90,13 +90,14 @@ def _assembly(group: Sequence[Mail], mails: Sequence[Mail], revision: int, revis
         expected = len(numbered)
     texts = [mail.text for mail in ([cover] if cover else []) + [mail for _, mail in numbered]]
     bases = _all(_BASE_COMMIT, texts)
+    trailers = _Trailers(mails, [mail for _, mail in numbered], cover)
     return Assembly(
         title=cover.subject.title if cover else _title(numbered),
         revision=revision,
         revisions=revisions,
         expected=expected,
         cover=cover,
-        patches=tuple(NumberedMail(index, mail, _trailers(mail, mails)) for index, mail in numbered),
+        patches=tuple(NumberedMail(index, mail, trailers(mail)) for index, mail in numbered),
         base_commit=bases[0].lower() if bases else "",
         prerequisites=_all(_PREREQUISITE, texts),
         based_on=_all(_BASED_ON, texts),
@@ -119,6 +120,15 @@ def _without_copies(mails: Iterable[Mail]) -> list[Mail]:
     for mail in mails:
         unique.setdefault(mail.message_id or (mail.subject_line, mail.text), mail)
     return list(unique.values())
+
+
+def _without_replaced(patches: Sequence[Mail]) -> list[Mail]:
+    """Drop the patches that were posted again alone: ``[PATCH v3.1 2/4]`` takes the place of ``[PATCH v3 2/4]``."""
+    newest: dict[tuple[int | None, int | None], int] = {}
+    for mail in patches:
+        place = (mail.subject.index, mail.subject.total)
+        newest[place] = max(newest.get(place, 0), mail.subject.reroll)
+    return [mail for mail in patches if mail.subject.reroll == newest[mail.subject.index, mail.subject.total]]
 
 
 def _numbered(group: Sequence[Mail]) -> list[tuple[int, Mail]]:
@@ -229,10 +239,40 @@ def _title(numbered: Sequence[tuple[int, Mail]]) -> str:
     return first if len(numbered) == 1 else f"{first} (and {len(numbered) - 1} more)"
 
 
-def _trailers(patch: Mail, mails: Sequence[Mail]) -> tuple[str, ...]:
-    """Return what answers to a patch say outside quotes: ``Reviewed-by:`` and the like."""
-    answers = [mail for mail in mails if patch.message_id and patch.message_id in mail.parents[:1]]
-    return _all(_TRAILER, [mail.text for mail in answers if mail.subject.is_reply])
+class _Trailers:
+    """What answers say outside quotes, ``Reviewed-by:`` and the like, by the patch they are about.
+
+    An answer to an answer is about the same patch, and an answer to the cover letter is about every patch.
+    """
+
+    def __init__(self, mails: Sequence[Mail], patches: Sequence[Mail], cover: Mail | None) -> None:
+        subjects = {mail.message_id for mail in (*patches, *([cover] if cover else [])) if mail.message_id}
+        by_id = {mail.message_id: mail for mail in mails if mail.message_id}
+        self._cover_id = cover.message_id if cover else ""
+        self._answers: dict[str, list[Mail]] = defaultdict(list)
+        for mail in mails:
+            about = _about(mail, subjects, by_id) if mail.subject.is_reply else ""
+            if about:
+                self._answers[about].append(mail)
+
+    def __call__(self, patch: Mail) -> tuple[str, ...]:
+        own = self._answers[patch.message_id] if patch.message_id else []
+        whole = self._answers[self._cover_id] if self._cover_id else []
+        return _all(_TRAILER, [mail.text for mail in (*own, *whole)])
+
+
+def _about(answer: Mail, subjects: set[str], by_id: Mapping[str, Mail]) -> str:
+    """Return the message-id of the patch or cover letter that an answer is about, the nearest one; or nothing."""
+    seen: set[str] = set()
+    queue = list(answer.parents)
+    while queue:
+        parent = queue.pop(0)
+        if parent in subjects:
+            return parent
+        if parent not in seen:
+            seen.add(parent)
+            queue += by_id[parent].parents if parent in by_id else ()
+    return ""
 
 
 def _all(pattern: re.Pattern[str], texts: Iterable[str]) -> tuple[str, ...]:

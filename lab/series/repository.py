@@ -18,8 +18,8 @@ from typing import IO
 
 from filelock import FileLock
 
-from lab.command import CommandResult, fed, run
-from lab.errors import CommandError, InputError
+from lab.command import CommandResult, fed, is_installed, run
+from lab.errors import CommandError, HostError, InputError
 from lab.settings import cache_dir
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
@@ -171,11 +171,22 @@ class Repository:
         self.git(f"--work-tree={folder}", "read-tree", "--reset", "-u", tree_id, env={"GIT_INDEX_FILE": str(index)})
 
 
+def require_git() -> None:
+    """Make sure that git can be called, before a tree is blamed for what git would say.
+
+    :raise HostError: it is not installed.
+    """
+    if not is_installed("git"):
+        raise HostError("git is not installed, and sources are kept in it", remedy="run 'lab doctor --fix'")
+
+
 def open_repository(name: str) -> Repository:
     """Return the lab's repository of that name in the cache, made if need be.
 
-    :raise CommandError: git is not installed or could not make it.
+    :raise HostError: git is not installed.
+    :raise CommandError: git could not make it.
     """
+    require_git()
     folder = cache_dir("git")
     git_dir = folder / f"{name}.git"
     with FileLock(folder / f"{name}.lock"):
@@ -202,7 +213,9 @@ def borrow(tree: Path) -> Repository:
     """Return a repository of the lab's own that sees every object of the user's tree.
 
     :raise InputError: the folder is not a git tree, or not one whose objects can be borrowed.
+    :raise HostError: git is not installed.
     """
+    require_git()
     asked = ("rev-parse", "--path-format=absolute", "--git-path", "objects", "--show-object-format")
     try:
         found = run_git("-C", tree, *asked)

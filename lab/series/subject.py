@@ -14,7 +14,9 @@ _REPLY = re.compile(r"(?:re|aw|sv|vs|antw|res|fwd?|wg|tr)\s*(?:\[\d+\]|\^\d+)?\s
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]\s*")
 _IS_PATCH_TAG = re.compile(r"(?<![a-z])(?:PATCH(?:ES)?|PULL|RFC|RFT|RESEND)(?![a-uw-z])", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])(\d{1,4})\s*/\s*(\d{1,4})(?![\w.])")
-_REVISION = re.compile(r"(?:(?<![\w.-])|(?<=PATCH)|(?<=PATCH-)|(?<=RFC))v\s?(\d{1,3})(?:\.\d+)?(?![\w])", re.IGNORECASE)
+_REVISION = re.compile(
+    r"(?:(?<![\w.-])|(?<=PATCH)|(?<=PATCH-)|(?<=RFC))v\s?(\d{1,3})(?:\.(\d{1,3}))?(?![\w.])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Subject:
     :param is_reply: it begins with ``Re:`` or its like in another language, or was forwarded.
     :param is_tagged: it has a tag such as ``[PATCH]`` or ``[2/3]``.
     :param revision: 1 where none is given.
+    :param reroll: 1 of ``v3.1``, which takes the place of one patch of v3; 0 where none is given.
     :param index: number within the series, 0 for a cover letter, None where none is given.
     :param total: how many patches the series says it has, None where it does not say.
     """
@@ -35,6 +38,7 @@ class Subject:
     revision: int = 1
     index: int | None = None
     total: int | None = None
+    reroll: int = 0
 
 
 def subject_from_text(text: str) -> Subject:
@@ -66,6 +70,7 @@ def subject_from_text(text: str) -> Subject:
         revision=max(1, int(revision.group(1))) if revision else 1,
         index=int(number.group(1)) if number else None,
         total=int(number.group(2)) if number else None,
+        reroll=int(revision.group(2) or 0) if revision else 0,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from lab.build.area import WorkArea, area_for, marked_dirty, prune_areas, subprojects_of
+from lab.build.area import WorkArea, area_for, marked_dirty, subprojects_of
 from lab.build.builder import Builder
 from lab.build.source import source_from_commit
 from lab.command import run_logged
@@ -184,18 +184,6 @@ def test_a_tree_without_subprojects_and_network_is_told_what_to_do(tmp_path: Pat
     assert str(caught.value.evidence) in caught.value.remedy
 
 
-def test_an_area_that_is_in_use_is_not_pruned(tmp_path: Path, cache: Path) -> None:
-    """Nor one that was used since; the others go."""
-    made = builder(tmp_path)
-    made.build(made.source.commit, title="base")
-    area = area_for(made.source, TOOLCHAIN)
-    assert prune_areas(3600.0) == ()
-    with FileLock(area.lock_path):
-        assert prune_areas(-1.0) == ()
-    assert prune_areas(-1.0) == (area.folder,)
-    assert not area.folder.exists()
-
-
 def test_only_a_tree_without_subprojects_may_download(tmp_path: Path) -> None:
     """Everything else builds without network."""
     files = {path: text for path, text in FILES.items() if not path.startswith("subprojects")}
@@ -280,14 +268,3 @@ def test_a_tree_without_configure_is_an_input_error(tmp_path: Path) -> None:
     made = Builder.open(source_from_commit(repository, commits[0], "fake"), QUIET)
     with pytest.raises(InputError, match="fake has no 'configure'"):
         made.build(made.source.commit, title="base")
-
-
-def test_an_area_that_is_nested_too_deep_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is not said to be removed."""
-    area_for(fake_source(tmp_path / "r.git"), TOOLCHAIN)
-
-    def rmtree(*_: object, **__: object) -> None:
-        raise RecursionError
-
-    monkeypatch.setattr(shutil, "rmtree", rmtree)
-    assert prune_areas(-1.0) == ()

@@ -10,7 +10,7 @@ import pytest
 
 from lab.build.build import Build
 from lab.build.builder import Builder
-from lab.build.entry import find_entry, list_entries, new_entry, prune
+from lab.build.entry import find_entry, list_entries, new_entry, remove_entry
 from lab.progress import SilentProgress
 from tests.unit.build.fake_tree import fake_source
 
@@ -81,15 +81,6 @@ def test_the_list_has_sizes_and_marks_damage(build: Build, cache: Path) -> None:
     assert bad.build is None
 
 
-def test_pruning_removes_the_old_and_the_damaged(build: Build, cache: Path) -> None:
-    """And nothing that was used since."""
-    (cache / "builds" / "damaged").mkdir()
-    used_at = build.folder.stat().st_mtime
-    assert [entry.folder.name for entry in prune(100.0, now=lambda: used_at + 50)] == ["damaged"]
-    assert [entry.build for entry in prune(100.0, now=lambda: used_at + 150)] == [build]
-    assert list_entries() == ()
-
-
 def test_a_hit_counts_as_use(build: Build) -> None:
     """So that pruning keeps what is in use."""
     os.utime(build.folder, (1, 1))
@@ -115,4 +106,4 @@ def test_an_entry_that_is_nested_too_deep(build: Build, monkeypatch: pytest.Monk
     monkeypatch.setattr(shutil, "rmtree", give_up)
     assert find_entry(build.key) is None
     assert [info.size_bytes for info in list_entries()] == [0]
-    assert prune(-1.0) == () and build.folder.exists()
+    assert not remove_entry(build.folder) and build.folder.exists()

@@ -171,3 +171,35 @@ def test_a_trailer_with_very_many_blanks_is_read_at_once() -> None:
     answer = letter("Re: [PATCH] x", f"Reviewed-by: {name}  \n\n\nmore\n", answers="p@x")
     found = assembled(patch_letter("[PATCH] x", id_="p@x"), answer)
     assert found.patches[0].trailers == (f"Reviewed-by: {name}",)
+
+
+def test_a_patch_that_was_posted_again_alone_takes_the_place_of_the_first() -> None:
+    """``v2.1`` of one patch; another revision is not touched."""
+    again = patch_letter("[PATCH v2.1 2/3] b, better", id_="y-2-1", answers="y-2")
+    mails = [again, *posting("v2 ", "abc", "y"), *posting("", "abc", "x")]
+    assert titles(assembled(*mails)) == [(1, "a"), (2, "b, better"), (3, "c")]
+    assert titles(assembled(*mails, revision=1)) == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_trailers_of_a_discussion_go_to_the_patch_it_is_about() -> None:
+    """An answer to an answer, and one to the cover letter, which is about every patch."""
+    mails = [
+        *posting("", "ab", "x"),
+        letter("Re: [PATCH 1/2] a", "Why?\n", id_="q", answers="x-1"),
+        letter("Re: [PATCH 1/2] a", "> Why?\nBecause.\n", id_="r", answers="q"),
+        letter("Re: [PATCH 1/2] a", "> Because.\nReviewed-by: R <r@x>\n", id_="s", answers="r"),
+        letter("Re: [PATCH 0/2] x cover", "> Acked-by: Quoted <q@x>\nTested-by: T <t@x>\n", id_="t", answers="x-0"),
+    ]
+    one, two = assembled(*mails).patches
+    assert one.trailers == ("Reviewed-by: R <r@x>", "Tested-by: T <t@x>")
+    assert two.trailers == ("Tested-by: T <t@x>",)
+
+
+def test_answers_that_go_in_a_circle_are_about_nothing() -> None:
+    """Two mails that claim to answer each other."""
+    mails = [
+        *posting("", "a", "x"),
+        letter("Re: y", "Reviewed-by: R <r@x>\n", id_="p", answers="q"),
+        letter("Re: y", "Reviewed-by: R <r@x>\n", id_="q", answers="p"),
+    ]
+    assert assembled(*mails).patches[0].trailers == ()

@@ -85,6 +85,50 @@ def test_flowed_text_is_unstuffed(tmp_path: Path) -> None:
     assert b"\n one\n" in patch.diff
 
 
+BLANK = diff().replace("@@ -1,3 +1,3 @@\n one", "@@ -1,4 +1,4 @@\n one\n ")
+"""A diff with an empty line of context, which is a space."""
+
+
+@pytest.mark.parametrize("how", ["8bit", "base64", "quoted-printable"])
+def test_an_empty_line_of_context_does_not_flow(tmp_path: Path, how: str) -> None:
+    """Flowed, a line that ends with a space goes on in the next one; a diff has no such lines."""
+    stuffed = f"Why.\n---\n\n{BLANK}-- \n2.39\n".replace("\n ", "\n  ")
+    (patch,) = read_series(box_file(tmp_path, encoded(how, stuffed.encode(), kind="; format=flowed"))).patches
+    assert BLANK in patch.diff.decode()
+    assert patch.message == "x\n\nWhy.\n"
+
+
+def test_a_long_line_that_was_broken_is_joined(tmp_path: Path) -> None:
+    """There the lines do flow, and taking them as fixed would cut the hunk short."""
+    broken = BODY.replace("zwölf", "zwölf und \ndreizehn").replace("\n one", "\n  one").replace("\n three", "\n  three")
+    (patch,) = read_series(box_file(tmp_path, encoded("8bit", broken.encode(), kind="; format=flowed"))).patches
+    assert "+zwölf und dreizehn\n" in patch.diff.decode()
+
+
+def test_flowed_parts_of_a_larger_mail_are_gits_to_read(tmp_path: Path) -> None:
+    """Only a mail of one part is taken apart here."""
+    part = f"Content-Type: text/plain; format=flowed\n\nWhy.\n\n---\n{diff()}"
+    raw = letter(
+        "[PATCH] x", f"--b\n{part}\n--b--\n", headers='MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"'
+    )
+    (patch,) = read_series(box_file(tmp_path, raw)).patches
+    assert patch.files == ("hw/scsi/lun.c",)
+
+
+@pytest.mark.parametrize("how", ["8bit", "base64", "quoted-printable"])
+def test_line_ends_of_mail_are_undone(tmp_path: Path, how: str) -> None:
+    """CR LF within base64 is the sender's program's doing where headers of the diff have it, too."""
+    (patch,) = read_series(box_file(tmp_path, encoded(how, BODY.replace("\n", "\r\n").encode()))).patches
+    assert b"\r" not in patch.diff and "zwölf\n" in patch.diff.decode()
+
+
+def test_line_ends_of_the_file_are_kept(tmp_path: Path) -> None:
+    """A file with CR LF, changed in a mail without."""
+    body = BODY.replace("zwölf\n", "zwölf\r\n")
+    (patch,) = read_series(box_file(tmp_path, encoded("base64", body.encode()))).patches
+    assert "+zwölf\r\n" in patch.diff.decode()
+
+
 def test_an_attached_patch_is_a_patch(tmp_path: Path) -> None:
     """Some cannot send it inline."""
     body = (

@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import CommandError, InputError
-from lab.series.repository import borrow, commit_in_tree, git_environment, is_git_tree, open_repository, run_git
+from lab.errors import CommandError, HostError, InputError
+from lab.series.repository import (
+    borrow,
+    commit_in_tree,
+    git_environment,
+    is_git_tree,
+    open_repository,
+    require_git,
+    run_git,
+)
 from tests.unit.series.letters import make_tree
 
 FETCHING = {"GIT_ALLOW_PROTOCOL": "file"}
@@ -167,3 +175,13 @@ def test_a_tree_with_long_object_names_is_refused(tmp_path: Path) -> None:
     run_git("init", "--quiet", "--object-format=sha256", tmp_path)
     with pytest.raises(InputError, match="sha256 object names"):
         borrow(tmp_path)
+
+
+def test_git_that_is_missing_is_the_hosts_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 3 with a remedy, whoever asks: the tree is not blamed for what git would have said."""
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for ask in (lambda: borrow(tmp_path), lambda: open_repository("x"), require_git):
+        with pytest.raises(HostError, match="git is not installed") as caught:
+            ask()
+        assert caught.value.exit_code == 3 and "lab doctor" in caught.value.remedy

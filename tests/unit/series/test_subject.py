@@ -12,6 +12,8 @@ from lab.series.subject import Subject, subject_from_text
     [
         ("[PATCH] scsi: fix", Subject("scsi: fix", is_tagged=True)),
         ("[PATCH RFC v3 02/13] scsi: fix", Subject("scsi: fix", is_tagged=True, revision=3, index=2, total=13)),
+        ("[PATCH v3.1 2/4] x", Subject("x", is_tagged=True, revision=3, index=2, total=4, reroll=1)),
+        ("[PATCHv12.10] x", Subject("x", is_tagged=True, revision=12, reroll=10)),
         ("[PULL 13/18] scsi: fix", Subject("scsi: fix", is_tagged=True, index=13, total=18)),
         ("[PATCHv2 1/1] scsi: fix", Subject("scsi: fix", is_tagged=True, revision=2, index=1, total=1)),
         ("[PATCH-for-9.1 2/3] x", Subject("x", is_tagged=True, index=2, total=3)),

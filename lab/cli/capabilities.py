@@ -1,0 +1,104 @@
+"""``lab capabilities``: what a QEMU binary can do, and what a series changes in that."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.types import PATH, TEXT
+from lab.errors import ExitCode, InputError
+from lab.experiment.arms import ArmsRequest, arms_from_request
+from lab.machine.capabilities import Capabilities, differences
+from lab.machine.capabilities_probe import capabilities_of
+from lab.machine.mapping import Device
+
+_NAMES_SHOWN = 40
+_RELEASE = re.compile(r"-\d+\.\d+$")
+
+
+@click.command()
+@click.option("--qemu", type=PATH, multiple=True, help="A binary to ask, in place of the arms; may be given twice.")
+@click.option("--tree", type=PATH, help="QEMU git tree. [the distribution's source]")
+@click.option("--base", type=TEXT, help="Commit of the tree that the series applies to. [what it names, or HEAD]")
+@click.option("--series", type=PATH, help="Series: mbox, maildir, folder or mail.")
+@click.option("--range", "range_", type=TEXT, help="Commits of the tree instead of a series: BASE..TOPIC.")
+@click.option("--revision", type=int, help="Revision of the series, if the mailbox holds several. [newest]")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+def capabilities(
+    qemu: tuple[Path, ...],
+    tree: Path | None,
+    base: str | None,
+    series: Path | None,
+    range_: str | None,
+    revision: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Show what a QEMU binary can do, asked of the binary itself; of two, also what they differ in.
+
+    Without --qemu, both arms are built (or found in the cache) and compared.
+
+    \b
+    Example: lab capabilities --qemu /usr/bin/qemu-system-x86_64
+    """
+    arms = ArmsRequest(tree=tree, base=base, series=series, range=range_, revision=revision)
+    binaries = _binaries(qemu, arms, quiet=quiet)
+    found = {name: capabilities_of(path) for name, path in binaries.items()}
+    one, *others = found.values()
+    changes = list(differences(one, others[0])) if others else []
+    if as_json:
+        shown = [{"name": name, "qemu": str(binaries[name]), **found[name].to_summary()} for name in found]
+        print_json({"binaries": shown, "differences": changes})
+        return ExitCode.DONE
+    for name, path in binaries.items():
+        print_text(f"{name}: {path}\n{text_from_capabilities(found[name])}\n")
+    if others:
+        print_text("\n".join(changes) or "both can do the same")
+    return ExitCode.DONE
+
+
+def _binaries(qemu: tuple[Path, ...], arms: ArmsRequest, *, quiet: bool) -> dict[str, Path]:
+    if qemu:
+        if arms != ArmsRequest():
+            raise InputError("--qemu names binaries, the other options what to build", remedy="leave one of them out")
+        if len(qemu) > 2 or len(set(qemu)) < len(qemu):
+            raise InputError("--qemu names one binary, or two different ones to compare")
+        names = ("binary",) if len(qemu) == 1 else ("baseline", "candidate")
+        return dict(zip(names, qemu, strict=True))
+    built = arms_from_request(arms, progress=progress_for(quiet=quiet))
+    return {"baseline": built.baseline.qemu, "candidate": built.candidate.qemu}
+
+
+def text_from_capabilities(found: Capabilities) -> str:
+    """Return the table of one binary."""
+    mapping = [device.value for device in Device if found.has_mapping(device)]
+    dialect = f" (virtio-scsi: {found.scsi_dialect} dialect)" if found.scsi_dialect else ""
+    tried = [f"{name} ({refusal})" if refusal else name for name, refusal in found.tried.items()]
+    rows = {
+        "version": [found.version],
+        "accelerators": found.accelerators,
+        "machine types": _machine_types(found.machine_types),
+        "CPU models": [f"{len(found.cpu_models)}, listed by --json"],
+        "devices": [f"{len(found.devices)}, listed by --json"],
+        "iothread-vq-mapping": [", ".join(mapping) + dialect if mapping else "none"],
+        "block drivers": found.block_drivers,
+        "options": tried,
+        "object types": found.object_types,
+        "trace backends": found.trace_backends or ["none that can be told from outside"],
+    }
+    return "\n".join(f"  {name:<20} {_row(tuple(values))}" for name, values in rows.items())
+
+
+def _machine_types(names: tuple[str, ...]) -> list[str]:
+    """Return the names that stay from release to release, and how many have a release's number in them."""
+    lasting = [name for name in names if not _RELEASE.search(name)]
+    return [*lasting, f"and {len(names) - len(lasting)} of certain releases"]
+
+
+def _row(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more, listed by --json"
