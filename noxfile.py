@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +21,10 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 HOST_CANNOT = 3
 """Exit code of ``lab`` for "this host cannot do it": what a failed installation means, too."""
+
+BROWSER = ("chromium", "chromedriver")
+BROWSER_PACKAGES = ("chromium", "chromium-driver")
+"""Some 400 MB, so only this session installs them; all tests use a browser that is there."""
 
 CLEAN_UP_S = 30.0
 """How long an interrupted ``lab`` may take to stop its guests before nox ends it less politely."""
@@ -38,6 +43,18 @@ def tests(session: nox.Session) -> None:
     _install(session, "dev")
     _lab(session, "doctor", "--fix", "--quiet")
     session.run("pytest", *session.posargs, interrupt_timeout=CLEAN_UP_S, terminate_timeout=CLEAN_UP_S)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Test report.html in a headless Chromium, which is installed if it is not there (Debian and Ubuntu, as root)."""
+    _install(session, "dev")
+    if not all(map(shutil.which, BROWSER)):
+        session.run("apt-get", "update", "--quiet", "--quiet", external=True)
+        session.run(
+            "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *BROWSER_PACKAGES, external=True
+        )
+    session.run("pytest", "tests/real/test_page_in_browser.py", *session.posargs, env={"LAB_TEST_BROWSER": "required"})
 
 
 @nox.session

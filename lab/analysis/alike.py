@@ -1,8 +1,8 @@
-"""Whether the two arms may be compared at all: what was not asked about must be equal."""
+"""Whether arms, or whole results, may be compared at all: what was not asked about must be equal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lab.analysis.results import Results
 from lab.record import Arm
@@ -11,10 +11,14 @@ _MUST_BE_ALIKE = ("configure_options", "compiler", "linker", "libraries", "c_fla
 
 
 def unlike_reasons(results: Results) -> tuple[str, ...]:
-    """Return why no verdict can be given at all: the arms differ in something that was not asked about."""
+    """Return why no verdict can be given at all: the arms differ in something that was not asked about.
+
+    Builds that somebody insisted on comparing (``--force``) have their differences as warnings, which reports show.
+    """
     reasons: list[str] = []
     baseline, candidate = results.builds.get("baseline"), results.builds.get("candidate")
-    if isinstance(baseline, Mapping) and isinstance(candidate, Mapping):
+    forced = bool(results.builds.get("warnings"))
+    if isinstance(baseline, Mapping) and isinstance(candidate, Mapping) and not forced:
         reasons += [
             f"the builds differ in {key}: {_short(baseline.get(key))} and {_short(candidate.get(key))}"
             for key in _MUST_BE_ALIKE
@@ -25,6 +29,50 @@ def unlike_reasons(results: Results) -> tuple[str, ...]:
         names = " and ".join("/".join(sorted(used[arm])) for arm in Arm)
         reasons.append(f"the arms ran with different accelerators: {names}")
     return tuple(reasons)
+
+
+_HOST = (
+    "fingerprint",
+    "host_id",
+    "cpu_model",
+    "kernel_release",
+    "usable_cpus",
+    "smt_active",
+    "governors",
+    "turbo",
+    "transparent_hugepages",
+    "hypervisor",
+)
+_SOFTWARE = ("accelerator", "guest_image", "guest_kernel", "guest_programs")
+
+
+def host_differences(one: Results, other: Results) -> tuple[str, ...]:
+    """Return what differs between the hosts, kernels and their tuning, each as a sentence."""
+    return tuple(_differences("the host", one.host, other.host, _HOST))
+
+
+def setting_differences(one: Results, other: Results) -> tuple[str, ...]:
+    """Return what else differs that values depend on: accelerator, guest, machine, fio job, times; each as a sentence.
+
+    Blocks, seeds, names and what is judged may differ.
+    """
+    return (
+        *_differences("the software", one.host, other.host, _SOFTWARE),
+        *_differences("the question", dict(one.question.settings), dict(other.question.settings)),
+    )
+
+
+def build_differences(one: Mapping[str, object], other: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what differs between two builds beside their source, each as a sentence."""
+    return tuple(_differences("the builds", one, other, _MUST_BE_ALIKE))
+
+
+def _differences(
+    what: str, one: Mapping[str, object], other: Mapping[str, object], keys: Iterable[str] | None = None
+) -> Iterator[str]:
+    for key in keys or sorted(set(one) | set(other)):
+        if one.get(key) != other.get(key):
+            yield f"{what}: {key} is {_short(one.get(key))} and {_short(other.get(key))}"
 
 
 def _short(value: object) -> str:

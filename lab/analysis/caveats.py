@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lab.analysis.names import on_one_line
+
 
 class CaveatKind(StrEnum):
     """What sort of thing a caveat is about."""
@@ -32,8 +34,11 @@ class CaveatKind(StrEnum):
 class Caveat:
     """One thing to know.
 
-    :param text: a sentence without its full stop.
+    :param text: a sentence without its full stop; foreign names in it cannot begin a new line.
     """
 
     kind: CaveatKind
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", on_one_line(self.text))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from lab.analysis.alike import unlike_reasons
+from lab.analysis.calibration import Calibration, calibration_sentence
 from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.family import PointComparison, Setting, compare_family
@@ -32,7 +33,7 @@ class Comparison:
     :param caveats: what holds for the whole experiment.
     :param findings: what the candidate breaks, whatever its speed.
     :param frame: the values behind it, see lab/analysis/frame.py.
-    :param calibrated: whether false alarms and sensitivity of this host are known.
+    :param calibration: what is known of false alarms and sensitivity of the host that measured; None where nothing is.
     """
 
     results: Results
@@ -41,7 +42,12 @@ class Comparison:
     caveats: tuple[Caveat, ...]
     findings: tuple[str, ...]
     frame: pd.DataFrame = field(compare=False, repr=False)
-    calibrated: bool = False
+    calibration: Calibration | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Tell whether false alarms and sensitivity of the host that measured are known."""
+        return self.calibration is not None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -54,8 +60,11 @@ class Comparison:
         return tuple(point for point in self.points if point.judged)
 
 
-def compare_results(results: Results) -> Comparison:
-    """Judge an experiment."""
+def compare_results(results: Results, calibration: Calibration | None = None) -> Comparison:
+    """Judge an experiment.
+
+    :param calibration: what is known of its host (:func:`lab.analysis.calibration.calibration_of`).
+    """
     question = results.question
     frame = frame_from_records(results.records)
     setting = Setting(
@@ -77,8 +86,8 @@ def compare_results(results: Results) -> Comparison:
     if question.known_verdict and question.known_verdict != verdict.value:
         text = f"the demonstration series is known to be {question.known_verdict}, this experiment says {verdict.value}"
         caveats.append(Caveat(CaveatKind.CALIBRATION, text))
-    caveats.append(Caveat(CaveatKind.CALIBRATION, "uncalibrated: false alarms of this host have not been measured"))
-    return Comparison(results, tuple(compared), verdict, tuple(caveats), findings(results.records), frame)
+    caveats.append(Caveat(CaveatKind.CALIBRATION, calibration_sentence(calibration)))
+    return Comparison(results, tuple(compared), verdict, tuple(caveats), findings(results.records), frame, calibration)
 
 
 def planned_runs(results: Results) -> tuple[ScheduledRun, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.analysis.names import on_one_line
 from lab.analysis.question import DEFAULT_ALPHA, DEFAULT_EFFECT, Question
 from lab.analysis.results import LARGEST_BLOCK, LARGEST_VALUE, Results, check_names, is_measurable
 from lab.errors import InputError
@@ -52,7 +53,7 @@ def read_csv(path: Path, settings: CsvSettings) -> Results:
 
 
 def _results(path: Path, rows: Iterator[tuple[int, list[str]]], settings: CsvSettings) -> Results:
-    header = tuple(name.strip() for name in next(rows, (0, []))[1])
+    header = tuple(on_one_line(name.strip()) for name in next(rows, (0, []))[1])
     metrics = _checked_header(path, header, settings.metrics)
     records: dict[tuple[Cell, int], RunRecord] = {}
     for line, row in rows:
@@ -71,7 +72,7 @@ def _results(path: Path, rows: Iterator[tuple[int, list[str]]], settings: CsvSet
     return Results(
         path=path,
         question=Question(
-            title=path.stem,
+            title=on_one_line(path.stem),
             metrics=tuple(metric_from_name(name) for name in metrics),
             smallest_effect=settings.smallest_effect,
             alpha=settings.alpha,
@@ -111,7 +112,7 @@ def _record(where: str, header: Sequence[str], row: Sequence[str], *, position: 
     block = fields.pop("block")
     if not (block.isascii() and block.isdigit() and len(block) <= 10) or not 1 <= int(block) <= LARGEST_BLOCK:
         raise InputError(f"{where}: block '{block}' is not a number from 1 to {LARGEST_BLOCK}", remedy=_REMEDY)
-    host = fields.pop("host", "")
+    host = on_one_line(fields.pop("host", ""))
     metrics = {name: _number(where, name, fields.pop(name)) for name in METRICS if name in fields}
     cell = Cell(arm, Point.from_levels({name: _level(text) for name, text in fields.items()}))
     return RunRecord(

@@ -107,6 +107,9 @@ def _cpus(results: Results) -> Iterator[Caveat]:
             f"this host has {cpus:g} CPUs for up to {wanted} vCPUs plus IOThreads: "
             "IOThread scaling cannot be judged here",
         )
+    plan = results.host.get("cpu_plan")
+    told = plan.get("cannot_claim") if isinstance(plan, dict) else None
+    yield from (Caveat(CaveatKind.CPUS, str(text)) for text in (told if isinstance(told, list) else ()))
 
 
 def usable_cpus(results: Results) -> float | None:

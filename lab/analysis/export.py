@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.analysis.calibration import Calibration
 from lab.analysis.compare import Comparison
 from lab.analysis.family import PointComparison
 
@@ -17,6 +18,7 @@ def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict.value,
         "tier": comparison.results.tier,
         "calibrated": comparison.calibrated,
+        "calibration": _json_from_calibration(comparison.calibration),
         "alpha": question.alpha,
         "family": {"points": len({point.point for point in comparison.judged}), "metrics": len(question.metrics)},
         "runs": {
@@ -27,6 +29,22 @@ def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
         "findings": list(comparison.findings),
         "warnings": [caveat.text for caveat in comparison.caveats],
         "points": [_json_from_point(point) for point in comparison.points],
+    }
+
+
+def _json_from_calibration(calibration: Calibration | None) -> dict[str, Any] | None:
+    if calibration is None:
+        return None
+    return {
+        "measured_at": calibration.measured_at,
+        "blocks": calibration.blocks,
+        "false_alarm_rate": calibration.false_alarm_rate,
+        "false_alarm_low": calibration.false_alarm_low,
+        "false_alarm_high": calibration.false_alarm_high,
+        "campaigns": calibration.campaigns,
+        "alarms": calibration.alarms,
+        "smallest_change": calibration.smallest_change,
+        "layout_noise": calibration.layout_noise,
     }
 
 

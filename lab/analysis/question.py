@@ -7,13 +7,14 @@ business here: a results folder must stay readable when the lab learns new keys.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lab.analysis.names import on_one_line
 from lab.errors import InputError
 from lab.files import MIB, read_text_input
 from lab.record import Level
@@ -56,6 +57,8 @@ class Question:
     :param command: what was typed to begin the experiment; empty where nobody knows.
     :param series: what the user called the series.
     :param chosen: (name, value) of what else was chosen on the call: profile, seed, and so on.
+    :param settings: what was measured, (name, value) by sorted name: machine, fio job, times. Never interpreted here:
+        results whose settings differ are not compared with each other.
     """
 
     title: str
@@ -70,6 +73,7 @@ class Question:
     command: str = ""
     series: str = ""
     chosen: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
     def effect_of(self, metric: Metric) -> float:
         """Return the smallest relative change of a metric that matters."""
@@ -99,6 +103,10 @@ class _Call(BaseModel):
     job: str = ""
     profile: str = ""
     seed: int | None = None
+    fio: str = ""
+    image: str = ""
+    control: str = ""
+    candidate_latency_ns: int = 0
 
 
 class _Job(BaseModel):
@@ -139,7 +147,7 @@ def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
     effect, call = raw.judge.smallest_effect, raw.experiment
     chosen = {"job": call.job, "profile": call.profile, "seed": call.seed}
     return Question(
-        title=raw.title,
+        title=on_one_line(raw.title),
         question=raw.question.strip(),
         metrics=tuple(metric_from_name(name) for name in raw.judge.metrics),
         smallest_effect=DEFAULT_EFFECT if isinstance(effect, dict) else effect,
@@ -149,6 +157,30 @@ def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
         reference=Reference(raw.reference.table, raw.reference.factor) if raw.reference else None,
         known_verdict=call.known_verdict,
         command=call.command,
-        series=call.series,
+        series=on_one_line(call.series),
         chosen=tuple((name, str(value)) for name, value in chosen.items() if value not in ("", None)),
+        settings=tuple(sorted(_settings(tree, call))),
     )
+
+
+def _settings(tree: Mapping[str, Any], call: _Call) -> Iterator[tuple[str, str]]:
+    """Yield what must be equal for values to be comparable; the number of blocks is not among it."""
+    yield from _flat("machine", tree.get("machine", {}))
+    yield from _flat("factors", tree.get("factors", {}))
+    profiles = tree.get("profile")
+    profile = profiles.get(call.profile) if isinstance(profiles, Mapping) else None
+    if isinstance(profile, Mapping):
+        yield from _flat("profile", {name: value for name, value in profile.items() if name != "blocks"})
+    for name, text in (("fio", call.fio or str(tree.get("fio", ""))), ("image", call.image)):
+        yield name, text
+    for name, text in (("control", call.control), ("candidate_latency_ns", str(call.candidate_latency_ns or ""))):
+        if text:
+            yield name, text
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    else:
+        yield name, str(value)

@@ -6,13 +6,16 @@ a file must be an error that names the line, never a slightly different number.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
+from lab.analysis.names import all_on_one_line, on_one_line
 from lab.analysis.question import Question, read_question
 from lab.errors import InputError
 from lab.files import MIB, read_input
@@ -78,11 +81,12 @@ def read_results(folder: Path) -> Results:
             f"{folder} is not a results folder: it has no experiment.toml",
             remedy="give the folder that 'lab run' named, or a CSV file",
         )
-    schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", _scheduled)
     records: tuple[RunRecord, ...] = ()
     odd_runs: tuple[str, ...] = ()
-    if (folder / "runs.jsonl").exists():
-        records, odd_runs = _read_lines(folder / "runs.jsonl", _record)
+    with _collector_paused():
+        schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", _scheduled)
+        if (folder / "runs.jsonl").exists():
+            records, odd_runs = _read_lines(folder / "runs.jsonl", _record)
     planned = frozenset(schedule)
     for number, record in enumerate(records, start=1):
         if record.scheduled not in planned:
@@ -97,6 +101,18 @@ def read_results(folder: Path) -> Results:
         builds=_read_object(folder / "builds.json"),
         warnings=odd_schedule + odd_runs,
     )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python's collector of cycles from walking over a million new objects again and again; none is in a cycle."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def check_names(path: Path, points: Iterable[Point]) -> None:
@@ -128,6 +144,8 @@ def _scheduled(value: Any) -> ScheduledRun:
 
 def _record(value: Any) -> RunRecord:
     record = record_from_json(value)
+    if record.host != on_one_line(record.host) or record.accelerator != on_one_line(record.accelerator):
+        raise InputError("the name of the host or the accelerator has a line break in it")
     _check_size(record.metrics.items())
     _check_size((name, reading) for name, readings in record.traces.items() for reading in readings)
     return record
@@ -159,13 +177,14 @@ def _read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[tuple[T, ...], t
     odd: tuple[str, ...] = ()
     if complete < len(data):
         odd = (f"the last line of {path.name} is half-written (the machine or the lab was stopped); it is not used",)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)  # one for all lines: json.loads makes one for each
     seen: dict[str, int] = {}
     values = []
     for number, line in _numbered(data[:complete]):
         if line.startswith(_CONFLICT):
             raise InputError(f"{path}:{number}: this is a merge-conflict marker", remedy=_REMEDY)
         try:
-            value = parse(json.loads(line, parse_constant=_refuse_constant))
+            value = parse(decoder.decode(line.decode("utf-8")))
         except (ValueError, RecursionError) as err:
             raise InputError(f"{path}:{number}: this is not JSON: {err}", remedy=_REMEDY) from err
         except InputError as err:
@@ -192,4 +211,4 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: this is not JSON: {err}", remedy=_REMEDY) from err
     if not isinstance(value, dict):
         raise InputError(f"{path}: this is not a JSON object", remedy=_REMEDY)
-    return value
+    return dict(all_on_one_line(value))

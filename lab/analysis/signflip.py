@@ -63,7 +63,7 @@ def p_values(differences: Array) -> tuple[Array, Array]:
     if differences.size == 0:
         ones = np.ones(differences.shape[1])
         return ones, ones.copy()
-    patterns = _patterns(len(differences))
+    patterns = flip_patterns(len(differences))
     observed = _flipped_t(differences, patterns[:1])[0]
     order = np.argsort(-observed, kind="stable")
     threshold = observed[order] * (1 - _TIE)  # ties count against us, so rounding cannot help
@@ -96,7 +96,7 @@ def intervals(differences: Array, alpha: float) -> Intervals:
         columns = np.flatnonzero(members.ravel() == index)
         if len(rows) < 2:
             continue
-        subsets = _subsets(len(rows))
+        subsets = subset_rows(len(rows))
         total = len(subsets) + 1
         rank = max(1, math.floor(alpha / 2 * total + _TIE))
         low[columns], high[columns] = _subset_means_at(subsets, differences[np.ix_(rows, columns)], rank)
@@ -154,8 +154,8 @@ def _flipped_t(differences: Array, patterns: Array) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _patterns(blocks: int) -> Array:
-    """Return sign patterns, the observed one (all +1) first.
+def flip_patterns(blocks: int) -> Array:
+    """Return sign patterns, patterns x blocks, the observed one (all +1) first.
 
     A pattern and its mirror image have the same |t|, so half of them is enough.
     """
@@ -169,7 +169,7 @@ def _patterns(blocks: int) -> Array:
 
 
 @lru_cache(maxsize=16)
-def _subsets(blocks: int) -> Array:
+def subset_rows(blocks: int) -> Array:
     """Return non-empty subsets of the blocks as rows of 0 and 1."""
     if blocks <= EXACT_BLOCKS:
         codes = np.arange(1, 1 << blocks)

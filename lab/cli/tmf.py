@@ -15,6 +15,7 @@ from lab.cli.output import print_json, print_text, progress_for
 from lab.errors import ExitCode, InputError
 from lab.progress import Progress
 from lab.settings import cache_dir
+from lab.virtio.binary import require_qemu
 from lab.virtio.tmf.case import TmfCase, matrix_cases
 from lab.virtio.tmf.compare import changes, text_from_changes
 from lab.virtio.tmf.controller import NAMES, mappings_of
@@ -28,6 +29,9 @@ _EXIT_CODES = {
     Verdict.UNDECIDED: ExitCode.UNDECIDED,
 }
 
+_ONLY = """Only cases whose id matches a shell pattern. An id is MAPPING/FUNCTION/TAG/LUN/QUEUE, as in
+4/ABORT_TASK/in-flight/present/queue-0; '*/QUERY_*' takes both queries, '*/being-aborted/*' one state of the tag."""
+
 _BINARY = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -35,7 +39,7 @@ _BINARY = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--qemu", type=_BINARY, required=True, metavar="BINARY", help="The QEMU to ask (qemu-system-x86_64).")
 @click.option("--candidate", type=_BINARY, metavar="BINARY", help="A second QEMU: also say what it changes.")
 @click.option("--mapping", "mappings", type=click.Choice(NAMES), multiple=True, help="Only these mappings; repeatable.")
-@click.option("--only", metavar="PATTERN", default="*", help="Only cases whose id matches, as in --json: '*/QUERY_*'.")
+@click.option("--only", metavar="PATTERN", default="*", help=_ONLY)
 @click.option("--evidence", type=click.Path(file_okay=False, path_type=Path), help="Folder for what did not pass.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -59,8 +63,7 @@ def tmf(
     Example:
       lab tmf --qemu ~/qemu/build/qemu-system-x86_64 --mapping 4 --only '*/ABORT_TASK/*'
     """
-    # absolute: a Path has no "./", and a name without a slash would be looked for on PATH
-    qemu, candidate = qemu.absolute(), candidate.absolute() if candidate else None
+    qemu, candidate = require_qemu(qemu), require_qemu(candidate) if candidate else None
     progress = progress_for(quiet=quiet)
     folder = evidence or cache_dir("tmf") / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
     if candidate is None:
@@ -92,8 +95,6 @@ def _results(
 
 
 def _cases(qemu: Path, mappings: Sequence[str], only: str) -> tuple[TmfCase, ...]:
-    if not os.access(qemu, os.X_OK):
-        raise InputError(f"{qemu} cannot be executed", remedy="give a qemu-system-x86_64")
     taken = [name for name in mappings_of(qemu) if not mappings or name in mappings]
     cases = tuple(case for case in matrix_cases(taken) if fnmatch.fnmatchcase(case.id, only))
     if not cases:

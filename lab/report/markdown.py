@@ -7,12 +7,12 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from lab.analysis.compare import Comparison, planned_runs
 from lab.progress import printable
 from lab.record import Arm, Cell, Outcome
 from lab.report.folder import evidence_text
+from lab.report.pictures import Picture
 from lab.report.provenance import build_facts, host_facts, patch_subjects, series_title
 from lab.report.sentences import explanation, point_sentence, verdict_sentence
 from lab.report.tables import FULL_HEADER, Row, full_row, markdown_table
@@ -21,7 +21,7 @@ from lab.report.text import all_warnings
 _LONGEST_COMMAND_BYTES = 20_000
 
 
-def markdown_text(comparison: Comparison, pictures: Sequence[Path]) -> str:
+def markdown_text(comparison: Comparison, pictures: Sequence[Picture]) -> str:
     """Return report.md.
 
     :param pictures: files beside report.md.
@@ -29,35 +29,35 @@ def markdown_text(comparison: Comparison, pictures: Sequence[Path]) -> str:
     return "\n\n".join(part for part in _parts(comparison, pictures) if part) + "\n"
 
 
-def _parts(comparison: Comparison, pictures: Sequence[Path]) -> Iterator[str]:
+def _parts(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[str]:
     question = comparison.results.question
-    yield f"# {_escaped(question.title)}"
-    yield _escaped(question.question)
-    yield f"**{_escaped(verdict_sentence(comparison))}**"
+    yield f"# {escaped(question.title)}"
+    yield escaped(question.question)
+    yield f"**{escaped(verdict_sentence(comparison))}**"
     if comparison.findings:
         yield "## Findings"
-        yield _list(comparison.findings)
-    yield _table(FULL_HEADER, [full_row(point) for point in comparison.judged])
-    yield _escaped(explanation(comparison))
-    yield _list(point_sentence(point) for point in comparison.judged)
-    yield from (f"![{picture.stem}]({picture.name})" for picture in pictures)
+        yield markdown_list(comparison.findings)
+    yield table(FULL_HEADER, [full_row(point) for point in comparison.judged])
+    yield escaped(explanation(comparison))
+    yield markdown_list(point_sentence(point) for point in comparison.judged)
+    yield from (f"![{escaped(picture.title)}]({picture.path.name})" for picture in pictures)
     warnings = all_warnings(comparison)
     if warnings:
         yield "## Warnings"
-        yield _list(warnings)
+        yield markdown_list(warnings)
     shown = [point for point in comparison.points if not point.judged]
     if shown:
         yield "## Other metrics"
         yield "Shown, but not part of the verdict; p is adjusted over the points of each metric by itself."
-        yield _table(FULL_HEADER, [full_row(point) for point in shown])
+        yield table(FULL_HEADER, [full_row(point) for point in shown])
     yield "## Runs"
-    yield _table(("cell", "planned", "ok", "failed"), list(_run_rows(comparison)))
+    yield table(("cell", "planned", "ok", "failed"), list(_run_rows(comparison)))
     yield from _builds(comparison)
     yield "## Host"
-    yield _list(f"{name}: {value}" for name, value in host_facts(comparison.results))
+    yield markdown_list(f"{name}: {value}" for name, value in host_facts(comparison.results))
     yield from _command_lines(comparison)
     yield "## How to make it again"
-    yield _list(f"{name}: {value}" for name, value in question.chosen)
+    yield markdown_list(f"{name}: {value}" for name, value in question.chosen)
     if question.command:
         yield "The whole experiment:"
         yield _fenced(question.command)
@@ -82,13 +82,13 @@ def _builds(comparison: Comparison) -> Iterator[str]:
     yield "## Builds"
     facts = {arm: dict(build_facts(comparison.results, arm)) for arm in Arm}
     names = dict.fromkeys(name for arm in Arm for name in facts[arm])
-    yield _table(
+    yield table(
         ("", *(arm.value for arm in Arm)), [(name, *(facts[arm].get(name, "") for arm in Arm)) for name in names]
     )
     title = series_title(comparison.results)
     if title:
-        yield f"Series: {_escaped(title)}"
-        yield _list(patch_subjects(comparison.results))
+        yield f"Series: {escaped(title)}"
+        yield markdown_list(patch_subjects(comparison.results))
 
 
 def _command_lines(comparison: Comparison) -> Iterator[str]:
@@ -101,21 +101,23 @@ def _command_lines(comparison: Comparison) -> Iterator[str]:
             continue
         text = evidence_text(comparison.results.path, record.id, "command-line.txt", limit_bytes=_LONGEST_COMMAND_BYTES)
         if text is not None:
-            found.append(f"<details><summary>{_escaped(record.id)}</summary>\n\n{_fenced(text)}\n\n</details>")
+            found.append(f"<details><summary>{escaped(record.id)}</summary>\n\n{_fenced(text)}\n\n</details>")
     if found:
         yield "## Command lines"
         yield from found
 
 
-def _table(header: Row, rows: Sequence[Row]) -> str:
-    return markdown_table(header, [tuple(_escaped(cell) for cell in row) for row in rows]) if rows else ""
+def table(header: Row, rows: Sequence[Row]) -> str:
+    """Return a Markdown table, everything in it escaped; nothing where it has no rows."""
+    return markdown_table(header, [tuple(escaped(cell) for cell in row) for row in rows]) if rows else ""
 
 
-def _list(texts: Iterable[str]) -> str:
-    return "\n".join(f"- {_escaped(text)}" for text in texts)
+def markdown_list(texts: Iterable[str]) -> str:
+    """Return a Markdown list, everything in it escaped."""
+    return "\n".join(f"- {escaped(text)}" for text in texts)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
     one_line = " ".join(printable(text).split())
     return re.sub(r"([\\`*_\[\]~#])", r"\\\1", html.escape(one_line, quote=False)).replace("|", "&#124;")

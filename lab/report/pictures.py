@@ -1,16 +1,20 @@
-"""A comparison to the pictures of its report: which there are, and the words around them."""
+"""A comparison to the pictures of its report: which there are, and the words around them.
+
+Each is a PNG file and, for print and slides, an SVG file beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
-from lab import __version__
-from lab.analysis.caveats import CaveatKind
 from lab.analysis.compare import Comparison
-from lab.record import Arm
+from lab.record import text_from_level
 from lab.report import charts
+from lab.report.captions import alerts_of, caption_of
+from lab.report.cell_data import cell_costs, percentile_panels
 from lab.report.chart_data import (
     Panel,
     axis_factor,
@@ -20,33 +24,58 @@ from lab.report.chart_data import (
     value_panels,
     with_reference,
 )
-from lab.report.charts import Caption
-from lab.report.provenance import host_line, source_line
+from lab.report.proofs import stored_proofs
 from lab.report.reference import PublishedTable
-from lab.units import Better, Metric, text_from_quantity
+from lab.report.trace_data import traces_by_point
+from lab.units import METRICS, Better, Metric, text_from_quantity
 
 _LARGEST_FOREST = 60
 _FEWEST_FOR_INTERVAL = 6
+_MOST_PROOFS = 6
+MAPPING_MARKS = (
+    "Colour: share of the queue's requests that a thread took (of its CPU time, where there is no trace). Numbers: "
+    "microseconds of CPU time per request. Frame: the thread that was asked for."
+)
+"""What the marks in a picture of a mapping mean."""
 
 
-def draw_pictures(folder: Path, comparison: Comparison, table: PublishedTable | None = None) -> tuple[Path, ...]:
-    """Draw METRIC.png for each metric that decides, scaling.png where it makes sense, runs.png and ratio.png.
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the report.
+
+    :param path: of the PNG file; the SVG file stands beside it.
+    :param title: what is shown, for those who cannot see it, too.
+    """
+
+    path: Path
+    title: str
+
+
+def draw_pictures(folder: Path, comparison: Comparison, table: PublishedTable | None = None) -> tuple[Picture, ...]:
+    """Draw what there is data for: METRIC for each metric that decides, then the pictures that explain it.
 
     :param table: drawn beside our values, where its metric and levels fit.
+    :raise InputError: a proof in the results folder is damaged.
     :raise OSError: a picture cannot be written.
     """
-    if not comparison.judged:
-        return ()
+    return tuple(_pictures(folder, comparison, table)) if comparison.judged else ()
+
+
+def _pictures(folder: Path, comparison: Comparison, table: PublishedTable | None) -> Iterator[Picture]:
     metrics = tuple(dict.fromkeys(point.metric for point in comparison.judged))
-    drawn = [_levels_picture(folder / f"{metric.name}.png", comparison, metric, table) for metric in metrics]
+    yield _ratio_picture(folder / "ratio.png", comparison)
+    for metric in metrics:
+        yield _levels_picture(folder / f"{metric.name}.png", comparison, metric, table)
     if metrics[0].better is Better.HIGHER and len(axis_levels(comparison, axis_factor(comparison))) > 1:
-        drawn.append(_scaling_picture(folder / "scaling.png", comparison, metrics[0], table))
-    drawn.append(_runs_picture(folder / "runs.png", comparison, metrics[0]))
-    drawn.append(_ratio_picture(folder / "ratio.png", comparison))
-    return tuple(drawn)
+        yield _scaling_picture(folder / "scaling.png", comparison, metrics[0], table)
+    yield from _latency_picture(folder / "latency.png", comparison)
+    yield from _cpu_picture(folder / "cpu.png", comparison)
+    yield from _proof_pictures(folder, comparison)
+    yield _runs_picture(folder / "runs.png", comparison, metrics[0])
+    yield from _traces_picture(folder / "traces.png", comparison)
 
 
-def _levels_picture(path: Path, comparison: Comparison, metric: Metric, table: PublishedTable | None) -> Path:
+def _levels_picture(path: Path, comparison: Comparison, metric: Metric, table: PublishedTable | None) -> Picture:
     factor = axis_factor(comparison)
     panels = value_panels(comparison, metric, factor)
     marks = (
@@ -66,7 +95,7 @@ def _levels_picture(path: Path, comparison: Comparison, metric: Metric, table: P
     )
 
 
-def _scaling_picture(path: Path, comparison: Comparison, metric: Metric, table: PublishedTable | None) -> Path:
+def _scaling_picture(path: Path, comparison: Comparison, metric: Metric, table: PublishedTable | None) -> Picture:
     factor = axis_factor(comparison)
     panels = speed_up_panels(comparison, metric, factor)
     first = f"{factor}={axis_levels(comparison, factor)[0]}"
@@ -96,7 +125,7 @@ def _draw_levels(
     height: str,
     text_of: Callable[[float], str],
     marks: str,
-) -> Path:
+) -> Picture:
     factor = axis_factor(comparison)
     levels = axis_levels(comparison, factor)
     if table is not None:
@@ -104,38 +133,106 @@ def _draw_levels(
     charts.levels_chart(
         path,
         panels,
-        levels=levels,
+        levels=[text_from_level(level) for level in levels],
         axis=factor or "",
         height=height,
         text_of=text_of,
         reference_label=f"published ({shorten(table.author, 32)}), another machine, scaled" if table else "",
-        caption=_caption(
-            comparison, title, (marks, *_reference_note(panels, table), *_panel_note(panels)), _alerts(comparison)
+        caption=caption_of(
+            comparison, title, (marks, *_reference_note(panels, table), *_panel_note(panels)), alerts_of(comparison)
         ),
     )
-    return path
+    return Picture(path, title)
 
 
-def _runs_picture(path: Path, comparison: Comparison, metric: Metric) -> Path:
+def _latency_picture(path: Path, comparison: Comparison) -> Iterator[Picture]:
+    percentiles, panels = percentile_panels(comparison)
+    if not panels:
+        return
+    title = "Completion latency: percentiles"
+    marks = (
+        f"Marks: median over runs of each run's percentile; bars: its {_level(comparison)} interval by order "
+        f"statistics{_few(panels)}; dots: runs."
+    )
+    charts.levels_chart(
+        path,
+        panels,
+        levels=percentiles,
+        axis="percentile of a run's requests",
+        height="clat (logarithmic)",
+        text_of=lambda value: text_from_quantity(value, "ns"),
+        reference_label="",
+        caption=caption_of(comparison, title, (marks, *_panel_note(panels)), alerts_of(comparison)),
+        logarithmic=True,
+    )
+    yield Picture(path, title)
+
+
+def _cpu_picture(path: Path, comparison: Comparison) -> Iterator[Picture]:
+    cells = cell_costs(comparison)
+    if not cells:
+        return
+    title = "CPU time per I/O of QEMU, by thread"
+    marks = (
+        f"Bars: medians over runs, one boot each; the line at the end of a bar: {_level(comparison)} interval of the "
+        "median of the whole process, by order statistics. Other threads: what the medians leave over."
+    )
+    more = len(cells) - charts.LARGEST_COST
+    cut = (f"{more} further cells are in the table only.",) if more > 0 else ()
+    charts.cost_chart(path, cells, caption_of(comparison, title, (marks, *cut), alerts_of(comparison)))
+    yield Picture(path, title)
+
+
+def _traces_picture(path: Path, comparison: Comparison) -> Iterator[Picture]:
+    metric = METRICS["iops"]
+    points = tuple(dict.fromkeys(point.point for point in comparison.judged))
+    traces = traces_by_point(comparison.results.ok, points, metric.name)
+    if not traces:
+        return
+    title = f"{metric.title} within each run, second by second"
+    notes = ["A line is one boot. Readings within a run are diagnostics: they are never counted as observations."]
+    if any(run.events for runs in traces.values() for run in runs):
+        notes.append("Dotted: what was done to the guest meanwhile.")
+    charts.traces_chart(path, traces, metric, caption_of(comparison, title, (*notes, *_panel_note(tuple(traces)))))
+    yield Picture(path, title)
+
+
+def _runs_picture(path: Path, comparison: Comparison, metric: Metric) -> Picture:
     runs = runs_by_point(comparison, metric)
     note = "A mark is one boot; crosses at the foot of a panel are attempts that failed and have no value."
-    caption = _caption(
-        comparison, f"{metric.title} of every run in the order of the schedule", (note, *_panel_note(tuple(runs)))
-    )
-    charts.runs_chart(path, runs, metric, caption)
-    return path
+    title = f"{metric.title} of every run in the order of the schedule"
+    charts.runs_chart(path, runs, metric, caption_of(comparison, title, (note, *_panel_note(tuple(runs)))))
+    return Picture(path, title)
 
 
-def _ratio_picture(path: Path, comparison: Comparison) -> Path:
+def _proof_pictures(folder: Path, comparison: Comparison) -> Iterator[Picture]:
+    proofs = stored_proofs(comparison.results.path)
+    more = len(proofs) - _MOST_PROOFS
+    cut = (f"{more} further proofs are in the folder proofs/ of the results.",) if more > 0 else ()
+    for number, (cell, matrix) in enumerate(list(proofs.items())[:_MOST_PROOFS], start=1):
+        path = folder / ("mapping.png" if number == 1 else f"mapping-{number}.png")
+        title = f"Which thread served which queue: {cell}, {matrix.verdict}"
+        charts.threads_chart(path, matrix, caption_of(comparison, title, (MAPPING_MARKS, *cut)))
+        yield Picture(path, title)
+
+
+def _ratio_picture(path: Path, comparison: Comparison) -> Picture:
     points = comparison.judged[:_LARGEST_FOREST]
     more = len(comparison.judged) - len(points)
+    title = "Candidate against baseline, paired by block"
     marks = (
         f"Marks: geometric mean of the paired ratios; bars: their {_level(comparison)} interval (of less coverage with "
         f"fewer than {_FEWEST_FOR_INTERVAL} pairs). Shaded: smaller than the smallest effect that matters."
     )
-    cut = (f"{more} further points are in the table only.",) if more else ()
-    charts.ratio_chart(path, points, _caption(comparison, "Candidate against baseline, paired by block", (marks, *cut)))
-    return path
+    notes = [marks]
+    if any(point.n == 1 for point in points):
+        notes.append("Hollow marks without a bar: one pair of runs, which has a ratio but no interval.")
+    if any(point.n == 0 for point in points):
+        notes.append("Rows without a mark: no pair of runs.")
+    if more:
+        notes.append(f"{more} further points are in the table only.")
+    charts.ratio_chart(path, points, caption_of(comparison, title, tuple(notes)))
+    return Picture(path, title)
 
 
 def _level(comparison: Comparison) -> str:
@@ -163,28 +260,3 @@ def _reference_note(panels: tuple[Panel, ...], table: PublishedTable | None) -> 
     caution = f"; {table.caution}" if table.caution else ""
     where = f"Published: {table.title} <{table.source}>, another machine"
     return (f"{where}; drawn relative to our baseline at the first level{caution}.",)
-
-
-def _alerts(comparison: Comparison) -> tuple[str, ...]:
-    """Return the caveats that forbid reading absolute values or scaling from a picture."""
-    kinds = (CaveatKind.TIER, CaveatKind.CPUS)
-    return tuple(f"Note: {caveat.text}." for caveat in comparison.caveats if caveat.kind in kinds)
-
-
-def _caption(comparison: Comparison, title: str, notes: tuple[str, ...], alerts: tuple[str, ...] = ()) -> Caption:
-    results = comparison.results
-    origin = (f"Host: {host_line(results)}.", f"Source: {source_line(results)}.")
-    arms = {arm: results.builds.get(arm.value) for arm in Arm}
-    binaries = [f"{arm.value} {build.get('binary_sha256')}" for arm, build in arms.items() if isinstance(build, dict)]
-    metadata = {
-        "Title": title,
-        "Software": f"qemu-patch-lab {__version__}",
-        "Source": source_line(results),
-        "Description": f"{results.question.title}; {comparison.verdict.value}; {', '.join(binaries)}",
-    }
-    return Caption(title, alerts, (*notes, *origin), {key: _ascii(value) for key, value in metadata.items()})
-
-
-def _ascii(text: str) -> str:
-    """Return text that a PNG's text chunks can hold."""
-    return text.encode("ascii", "backslashreplace").decode()

@@ -18,6 +18,21 @@ _WORDS = {
     Verdict.NOT_COMPARABLE: "not comparable",
 }
 
+_GRAVEST_FIRST = (
+    Verdict.REGRESSED,
+    Verdict.NOT_COMPARABLE,
+    Verdict.INCONCLUSIVE,
+    Verdict.IMPROVED,
+    Verdict.NO_CHANGE_DETECTED,
+)
+_TIERS = {
+    "tcg": "software emulation: supports correctness and candidate against baseline on this host, never absolute IOPS "
+    "or IOThread scaling",
+    "kvm": "hardware virtualisation: supports candidate against baseline, and absolute values of this host",
+    "qtest": "no guest: supports correctness and the cost of QEMU's own code, never what a guest would see",
+    "mixed": "runs of several accelerators: their absolute values must not be read together",
+}
+
 
 def verdict_sentence(comparison: Comparison) -> str:
     """Return what the experiment says, in one sentence."""
@@ -25,7 +40,8 @@ def verdict_sentence(comparison: Comparison) -> str:
     if not judged:
         return f"{comparison.verdict.value}: nothing was measured."
     parts = []
-    for verdict, count in Counter(point.verdict for point in judged).most_common():
+    counts = Counter(point.verdict for point in judged)
+    for verdict, count in sorted(counts.items(), key=lambda pair: _GRAVEST_FIRST.index(pair[0])):
         changes = [p.numbers.ratio - 1 for p in judged if p.verdict is verdict and p.numbers is not None]
         found = f"{_WORDS[verdict]} at {count} of {len(judged)} points"
         if changes and verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
@@ -34,6 +50,11 @@ def verdict_sentence(comparison: Comparison) -> str:
         parts.append(found)
     metrics = " and ".join(dict.fromkeys(point.metric.title for point in judged))
     return f"{comparison.verdict.value}: {metrics}, candidate against baseline: {', '.join(parts)}."
+
+
+def tier_sentence(tier: str) -> str:
+    """Return which claims the numbers of a tier support."""
+    return _TIERS.get(tier, "the runs do not say how they were made: only candidate against baseline can be read")
 
 
 def explanation(comparison: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -10,12 +11,14 @@ from pathlib import Path
 from lab.analysis.compare import Comparison
 from lab.analysis.family import PointComparison
 from lab.progress import printable
+from lab.report.again import words_of_command
 from lab.report.provenance import host_line, source_line
 from lab.report.sentences import explanation, point_sentence, verdict_sentence
 from lab.report.tables import FULL_HEADER, SHORT_HEADER, Row, full_row, short_row, text_table
 from lab.units import Metric
 
 COLUMNS = 72
+_TRAILER = re.compile(r"^[\w-]+-by:", re.MULTILINE | re.IGNORECASE)
 
 
 def mail_text(comparison: Comparison) -> str:
@@ -33,6 +36,10 @@ def mail_text(comparison: Comparison) -> str:
         parts.append("Warnings\n\n" + _bullets(warnings))
     parts.append(_wrapped(explanation(comparison)))
     parts.append("\n".join([_wrapped(f"Host: {host_line(results)}"), _wrapped(f"Source: {source_line(results)}")]))
+    if results.question.chosen:
+        parts[-1] += "\n" + _wrapped(
+            f"Chosen: {', '.join(f'{name} {value}' for name, value in results.question.chosen)}"
+        )
     if results.question.command:
         parts.append(f"To reproduce:\n\n{_command(results.question.command)}")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -80,18 +87,11 @@ def narrow_table(points: Sequence[PointComparison]) -> str:
 def _command(text: str) -> str:
     """Return a shell command over several lines, to be pasted; a line is only too long if one word is."""
     lines = [""]
-    for word in map(shlex.quote, _words(printable(text))):
+    for word in map(shlex.quote, words_of_command(printable(text))):
         if lines[-1] and len(lines[-1]) + len(word) + 1 > COLUMNS - 6:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return " \\\n".join(f"    {line}" for line in lines)
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError:  # no shell would read it either; it is shown as it is
-        return command.split()
 
 
 def _metrics(comparison: Comparison) -> tuple[Metric, ...]:
@@ -99,7 +99,11 @@ def _metrics(comparison: Comparison) -> tuple[Metric, ...]:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(printable(text), COLUMNS)
+    """Return lines, none of which git would take for a trailer: a title may read 'Tested-by: somebody'."""
+    lines = textwrap.fill(printable(text), COLUMNS)
+    if _TRAILER.search(lines) is None:
+        return lines
+    return textwrap.fill(printable(text), COLUMNS, initial_indent=" ", subsequent_indent=" ")
 
 
 def _bullets(texts: Iterable[str]) -> str:

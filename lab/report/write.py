@@ -1,18 +1,25 @@
-"""A results folder to its report folder: pictures, report.md, report.txt, from stored data only."""
+"""A results folder to its report folder: pictures, a page, texts and what CI shows, from stored data only.
+
+docs/report.md says what each file is for.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lab.analysis.calibration import calibration_of
 from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.compare import Comparison, compare_results
 from lab.analysis.results import read_results
 from lab.errors import HostError, InputError
 from lab.report.folder import replace_file
+from lab.report.junit import junit_text
 from lab.report.markdown import markdown_text
+from lab.report.page import page_text
 from lab.report.pictures import draw_pictures
 from lab.report.reference import reference_table
+from lab.report.summary import summary_text
 from lab.report.text import mail_text, terminal_text
 
 
@@ -21,13 +28,21 @@ class ReportPaths:
     """What was written.
 
     :param folder: the report folder.
-    :param charts: the PNG files.
+    :param charts: the PNG files; an SVG file stands beside each.
+    :param page: report.html.
+    :param markdown: report.md.
+    :param text: report.txt.
+    :param junit: junit.xml.
+    :param summary: summary.md.
     """
 
     folder: Path
     charts: tuple[Path, ...]
+    page: Path
     markdown: Path
     text: Path
+    junit: Path
+    summary: Path
     comparison: Comparison
 
 
@@ -39,7 +54,8 @@ def write_report(results: Path) -> ReportPaths:
     :raise InputError: the folder is damaged, or its report folder is a symbolic link to elsewhere.
     :raise HostError: the report cannot be written.
     """
-    comparison = compare_results(read_results(results))
+    read = read_results(results)
+    comparison = compare_results(read, calibration_of(read))
     table, lack = reference_table(comparison.results.question)
     if lack:
         comparison = replace(comparison, caveats=(*comparison.caveats, Caveat(CaveatKind.FILES, lack)))
@@ -52,14 +68,26 @@ def write_report(results: Path) -> ReportPaths:
     try:
         folder.mkdir(exist_ok=True)
         pictures = draw_pictures(folder, comparison, table)
-        markdown, text = folder / "report.md", folder / "report.txt"
-        replace_file(markdown, markdown_text(comparison, pictures).encode())
-        replace_file(text, mail_text(comparison).encode())
+        paths = ReportPaths(
+            folder=folder,
+            charts=tuple(picture.path for picture in pictures),
+            page=folder / "report.html",
+            markdown=folder / "report.md",
+            text=folder / "report.txt",
+            junit=folder / "junit.xml",
+            summary=folder / "summary.md",
+            comparison=comparison,
+        )
+        replace_file(paths.page, page_text(comparison, pictures).encode())
+        replace_file(paths.markdown, markdown_text(comparison, pictures).encode())
+        replace_file(paths.text, mail_text(comparison).encode())
+        replace_file(paths.junit, junit_text(comparison).encode())
+        replace_file(paths.summary, summary_text(comparison).encode())
     except OSError as err:
         raise HostError(f"the report in {folder} cannot be written: {err.strerror}", evidence=folder) from err
-    return ReportPaths(folder, pictures, markdown, text, comparison)
+    return paths
 
 
 def report_text_for_terminal(paths: ReportPaths) -> str:
     """Return table, verdicts, warnings, and where the pictures are."""
-    return terminal_text(paths.comparison, paths.charts, paths.markdown)
+    return terminal_text(paths.comparison, paths.charts, paths.page)

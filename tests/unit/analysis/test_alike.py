@@ -24,3 +24,9 @@ def test_what_was_not_asked_about_must_be_equal(key: str, value: object) -> None
     """Another compiler or other options make another question; long lists are cut."""
     (reason,) = reasons(BUILDS | {"candidate": BUILD | {key: value}})
     assert key in reason and len(reason) < 200
+
+
+def test_builds_that_were_forced_are_judged() -> None:
+    """Their differences are warnings of the experiment then; another accelerator still is none of it."""
+    unlike = BUILDS | {"candidate": BUILD | {"compiler": "clang 19"}, "warnings": ["compiler: gcc against clang"]}
+    assert reasons(unlike) == ()

@@ -66,3 +66,20 @@ def test_runs_that_do_not_say_their_threads_are_not_accused() -> None:
     """Without the number of vCPUs and IOThreads nothing is claimed about CPUs."""
     records = tuple(replace(record, facts={}) for record in ONE.records())
     assert "cannot be judged" not in experiment(records, dict(HOST))
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ({"cannot_claim": ["threads were not pinned: so it is", "another thing"]}, 2),
+        ({"cannot_claim": []}, 0),
+        ({"cannot_claim": "no list"}, 0),
+        (["no object"], 0),
+        (None, 0),
+    ],
+)
+def test_what_the_cpu_plan_does_not_show_is_said(plan: object, told: int) -> None:
+    """In the plan's own words; a host.json that says something else, or nothing, is let be."""
+    said = experiment(ONE.records(), {**HOST, "usable_cpus": 64.0, "cpu_plan": plan})
+    assert said.count("cpus: ") == told
+    assert ("cpus: threads were not pinned: so it is" in said) is bool(told)

@@ -5,6 +5,7 @@ from lab.analysis.compare import compare_results
 from lab.analysis.results import read_results
 from lab.record import Outcome
 from lab.report.markdown import markdown_text
+from lab.report.pictures import Picture
 from tests.unit.analysis.campaign import BUILDS, Campaign, write_campaign
 from tests.unit.report.examples import HOSTILE, results
 
@@ -12,13 +13,13 @@ from tests.unit.report.examples import HOSTILE, results
 def test_a_report_has_all_its_parts(tmp_path: Path) -> None:
     """Question, verdict, table, pictures, warnings, runs, builds, host, command lines, and how to make it again."""
     folder = write_campaign(tmp_path / "x", Campaign())
-    text = markdown_text(compare_results(read_results(folder)), (Path("iops.png"),))
+    text = markdown_text(compare_results(read_results(folder)), (Picture(Path("iops.png"), "IOPS over x"),))
     for part in (
         "# virtio-scsi: IOPS over the number of IOThreads",
         "Does the series change",
         "**INCONCLUSIVE",
         "| iothreads=4 | IOPS | 6 |",
-        "![iops](iops.png)",
+        "![IOPS over x](iops.png)",
         "## Warnings",
         "## Other metrics",
         "| candidate.iothreads=2 | 6 | 6 | 0 |",

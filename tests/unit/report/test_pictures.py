@@ -1,14 +1,18 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.analysis.compare import compare_results
+from lab.record import Outcome, RunRecord
 from lab.report import charts
 from lab.report.charts import Caption
 from lab.report.pictures import draw_pictures
 from lab.report.reference import reference_table
 from tests.unit.analysis.campaign import EXPERIMENT, Campaign
 from tests.unit.report.examples import results
+from tests.unit.report.test_proofs import QUEUE, put
 
 
 @pytest.fixture
@@ -24,8 +28,8 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> dict[str, Caption]:
         seen[path.name] = rest[-1]
 
     monkeypatch.setattr(charts, "levels_chart", remember)
-    monkeypatch.setattr(charts, "runs_chart", remember_last)
-    monkeypatch.setattr(charts, "ratio_chart", remember_last)
+    for name in ("runs_chart", "ratio_chart", "cost_chart", "traces_chart", "threads_chart"):
+        monkeypatch.setattr(charts, name, remember_last)
     return seen
 
 
@@ -33,20 +37,20 @@ def draw(campaign: Campaign, experiment: str = EXPERIMENT) -> tuple[Path, ...]:
     """Draw the pictures of a campaign."""
     comparison = compare_results(results(campaign, experiment=experiment))
     table, _ = reference_table(comparison.results.question)
-    return draw_pictures(Path("report"), comparison, table)
+    return tuple(picture.path for picture in draw_pictures(Path("report"), comparison, table))
 
 
 def test_each_picture_says_what_its_marks_are(captions: dict[str, Caption]) -> None:
     """Medians and order statistics here, geometric means there, and where everything comes from."""
-    assert (
-        [path.name for path in draw(Campaign())]
-        == list(captions)
-        == ["iops.png", "scaling.png", "runs.png", "ratio.png"]
-    )
+    drawn = [path.name for path in draw(Campaign())]
+    assert drawn == list(captions)
+    assert drawn == [f"{name}.png" for name in ("ratio", "iops", "scaling", "latency", "cpu", "runs", "traces")]
     notes = {name: " ".join(caption.notes) for name, caption in captions.items()}
     assert "median over runs" in notes["iops.png"] and "95 % interval by order statistics;" in notes["iops.png"]
     assert "divided by the run at iothreads=1" in notes["scaling.png"]
     assert "geometric mean" in notes["ratio.png"] and "failed" in notes["runs.png"]
+    assert "percentile" in notes["latency.png"] and "whole process" in notes["cpu.png"]
+    assert "never counted as observations" in notes["traces.png"]
     assert all("baseline 0123456789ab" in text and "tier tcg" in text for text in notes.values())
 
 
@@ -83,3 +87,37 @@ def test_nothing_to_scale_with_one_level(captions: dict[str, Caption]) -> None:
     """With one level there is no scaling.png."""
     draw(Campaign(factors={"iothreads": (1,)}))
     assert "scaling.png" not in captions
+
+
+def test_points_without_an_interval_are_explained(captions: dict[str, Caption]) -> None:
+    """One pair has a hollow mark, no pair none; with enough pairs neither is mentioned."""
+    draw(Campaign(blocks=1))
+    assert "Hollow marks" in " ".join(captions["ratio.png"].notes)
+    draw(Campaign(fails=lambda run: Outcome.VOID))
+    assert "Rows without a mark" in " ".join(captions["ratio.png"].notes)
+    draw(Campaign())
+    assert not [note for note in captions["ratio.png"].notes if "mark" in note.split(".")[0] and "Hollow" in note]
+
+
+def test_what_was_done_to_the_guest_is_mentioned(captions: dict[str, Caption], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where something was."""
+    draw(Campaign())
+    assert "Dotted" not in " ".join(captions["traces.png"].notes)
+    real = Campaign.records
+
+    def with_events(campaign: Campaign) -> tuple[RunRecord, ...]:
+        return tuple(replace(r, facts={**r.facts, "events": [{"at_s": 1, "name": "x"}]}) for r in real(campaign))
+
+    monkeypatch.setattr(Campaign, "records", with_events)
+    draw(Campaign())
+    assert "Dotted" in " ".join(captions["traces.png"].notes)
+
+
+def test_proofs_have_pictures(tmp_path: Path, captions: dict[str, Caption]) -> None:
+    """One for each machine that was proved, up to a number; their files are not named by anybody else."""
+    for number in range(8):
+        put(tmp_path, f"baseline.x={number}", json.dumps({"verdict": "proved", "queues": [QUEUE]}))
+    comparison = compare_results(replace(results(Campaign()), path=tmp_path))
+    names = {picture.path.name: picture.title for picture in draw_pictures(Path("report"), comparison)}
+    assert names["mapping.png"] == "Which thread served which queue: baseline.x=0, proved" and "mapping-6.png" in names
+    assert "mapping-7.png" not in names and "2 further proofs" in " ".join(captions["mapping.png"].notes)

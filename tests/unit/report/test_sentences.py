@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import pytest
+
 from lab.analysis.compare import compare_results
 from lab.record import Outcome
-from lab.report.sentences import explanation, point_sentence, verdict_sentence
+from lab.report.sentences import explanation, point_sentence, tier_sentence, verdict_sentence
 from tests.unit.analysis.campaign import BUILD, BUILDS, Campaign
 from tests.unit.report.examples import results
 
@@ -53,3 +55,18 @@ def test_an_experiment_without_points_has_a_sentence() -> None:
 def test_the_columns_are_explained() -> None:
     """The level of the interval is the one that was asked for."""
     assert "its 95 % interval" in explanation(compare_results(results(Campaign())))
+
+
+@pytest.mark.parametrize(
+    ("tier", "says"), [("tcg", "never absolute IOPS"), ("kvm", "absolute values"), ("x", "do not say")]
+)
+def test_a_tier_says_what_it_supports(tier: str, says: str) -> None:
+    """Which claims the numbers are good for, also where nobody knows how they were made."""
+    assert says in tier_sentence(tier)
+
+
+def test_the_gravest_is_said_first() -> None:
+    """A regression at one point is not hidden behind many points that are undecided."""
+    campaign = Campaign(factors={"iothreads": range(1, 6)}, effect=lambda point: 0.5 if point.id.endswith("3") else 1.0)
+    text = verdict_sentence(compare_results(results(campaign)))
+    assert text.index("regressed at 1 of 5") < text.index("at 4 of 5")

@@ -1,3 +1,4 @@
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,20 @@ def test_no_trailer_on_behalf_of_a_person() -> None:
     """A Tested-by is for a person to give."""
     text = mail_text(compare_results(results(Campaign())))
     assert "-by:" not in text
+
+
+def test_a_foreign_title_is_no_trailer_either() -> None:
+    """Git would take a line such as this for a tag that somebody gave."""
+    made = results(Campaign())
+    title = "Tested-by: A Person <a@example.org> " + "and a title that goes on and on " * 3 + "Reviewed-by: B"
+    text = mail_text(compare_results(replace(made, question=replace(made.question, title=title))))
+    assert not re.search(r"^[\w-]+-by:", text, re.MULTILINE) and " Tested-by:" in text
+    assert max(map(len, text.splitlines())) <= COLUMNS
+
+
+def test_a_mail_says_what_was_chosen() -> None:
+    """Job, profile and seed, beside the command."""
+    assert "Chosen: job virtio-scsi-iothreads, profile quick, seed 7" in mail_text(compare_results(results(Campaign())))
 
 
 def test_a_point_that_is_too_long_stands_on_its_own_line() -> None:

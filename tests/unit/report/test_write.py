@@ -13,14 +13,16 @@ from tests.unit.analysis.campaign import EXPERIMENT, Campaign, write_campaign, w
 
 
 def test_a_report_is_written_beside_the_data(tmp_path: Path) -> None:
-    """Pictures, report.md and report.txt appear under report/, and the terminal is told where."""
+    """Pictures, a page and texts appear under report/, and the terminal is told where."""
     folder = write_campaign(tmp_path / "demo", Campaign(effect=lambda point: 0.6))
     paths = write_report(folder)
     names = sorted(path.name for path in (folder / "report").iterdir())
-    assert names == ["iops.png", "ratio.png", "report.md", "report.txt", "runs.png", "scaling.png"]
+    pictures = ["cpu", "iops", "latency", "ratio", "runs", "scaling", "traces"]
+    texts = ["junit.xml", "report.html", "report.md", "report.txt", "summary.md"]
+    assert names == sorted([*texts, *(f"{name}.{kind}" for name in pictures for kind in ("png", "svg"))])
     assert paths.comparison.verdict is Verdict.REGRESSED
     shown = report_text_for_terminal(paths)
-    assert all(str(path) in shown for path in paths.charts) and str(paths.markdown) in shown
+    assert all(str(path) in shown for path in paths.charts) and str(paths.page) in shown
     with Image.open(folder / "report" / "iops.png") as picture:
         description = picture.info["Description"]
     assert "REGRESSED" in description and "a" * 64 in description and "b" * 64 in description
@@ -37,28 +39,33 @@ def test_a_report_can_be_made_again_and_is_the_same(tmp_path: Path) -> None:
     assert all(path.read_bytes() == content for path, content in data.items())
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_several_metrics_without_a_scale(tmp_path: Path) -> None:
     """Each metric that decides has a picture; a latency does not scale."""
     experiment = EXPERIMENT.replace('["iops"]', '["clat_p99_ns", "iops"]')
     folder = write_campaign(tmp_path / "demo", Campaign(blocks=2), experiment=experiment)
     names = {path.name for path in write_report(folder).charts}
-    assert names == {"clat_p99_ns.png", "iops.png", "runs.png", "ratio.png"}
+    explained = {"latency.png", "cpu.png", "traces.png"}
+    assert names == {"clat_p99_ns.png", "iops.png", "runs.png", "ratio.png"} | explained
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_an_experiment_in_which_everything_failed_has_a_report(tmp_path: Path) -> None:
     """No run, no number, no verdict, but a report that says so."""
     folder = write_campaign(tmp_path / "demo", Campaign(blocks=2, fails=lambda run: Outcome.BOOT_FAILED))
     paths = write_report(folder)
     assert paths.comparison.verdict is Verdict.INCONCLUSIVE
-    assert "boot-failed" in paths.text.read_text() and len(paths.charts) == 4
+    assert "boot-failed" in paths.text.read_text() and len(paths.charts) == 4 and paths.page.exists()
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_an_experiment_without_a_schedule_has_no_pictures(tmp_path: Path) -> None:
     """An empty schedule has no points."""
     folder = write_campaign(tmp_path / "demo", Campaign(blocks=0))
     assert write_report(folder).charts == ()
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_published_table_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
     """The runs are made and their report must come: it only says which table is missing."""
     experiment = EXPERIMENT.replace("virtio-scsi-multiqueue-2025", "no-such-table")
@@ -68,6 +75,7 @@ def test_a_published_table_that_is_not_there_is_a_warning(tmp_path: Path) -> Non
     assert any("no-such-table" in caveat.text for caveat in paths.comparison.caveats)
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_report_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """A file where the folder should be is the host's problem, with the path."""
     folder = write_campaign(tmp_path / "demo", Campaign(blocks=1))
@@ -86,13 +94,14 @@ def test_a_report_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_planted_links_in_the_report_folder_are_not_followed(tmp_path: Path) -> None:
     """Neither text nor pictures are written through them."""
     folder = write_campaign(tmp_path / "demo", Campaign(blocks=1))
     (folder / "report").mkdir()
     outside = tmp_path / "outside"
     outside.write_text("precious")
-    for name in (".report.md.part", ".report.txt.part", ".iops.png.part", ".runs.png.part"):
+    for name in (".report.md.part", ".report.txt.part", ".iops.png.part", ".runs.svg.part", ".report.html.part"):
         (folder / "report" / name).symlink_to(outside)
     write_report(folder)
     assert outside.read_text() == "precious"

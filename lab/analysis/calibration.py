@@ -1,0 +1,199 @@
+"""What is known of a host's noise: its false alarms, the smallest change that is caught, and what a rebuild moves.
+
+``lab calibrate`` measures it and keeps it as one JSON file per host, accelerator, job and profile; here it is read.
+How the numbers come about: lab/analysis/calibrate.py and docs/calibration.md.
+
+Format history of the file:
+
+1. first version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from lab.analysis.results import Results
+from lab.errors import InputError
+from lab.files import MIB, read_input
+from lab.settings import state_path
+
+FORMAT = 1
+_LARGEST_FILE_BYTES = 16 * MIB
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a calibration holds for; runs of anything else say nothing about it.
+
+    :param host: fingerprint, which includes the kernel.
+    """
+
+    host: str
+    accelerator: str
+    job: str
+    profile: str
+
+
+@dataclass(frozen=True)
+class PointNoise:
+    """The noise of one metric at one point, from A/A runs.
+
+    :param pairs: how many pairs it rests on.
+    :param spread: standard deviation of log(candidate / baseline) of a pair.
+    :param smallest_change: smallest relative loss that is caught in 80 % of experiments of the calibration's size; None
+        where no loss of up to three spreads is.
+    """
+
+    point: str
+    metric: str
+    pairs: int
+    spread: _Positive
+    smallest_change: _Positive | None
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What a campaign of a known kind moved at one point.
+
+    :param kind: ``rebuild`` (the base, built again from nothing) or ``latency`` (added to the candidate's backend).
+    :param latency_ns: what was added; 0 for a rebuild.
+    :param change: relative change, with the ends of its interval.
+    :param folder: name of the results folder.
+    """
+
+    kind: str
+    latency_ns: int
+    point: str
+    metric: str
+    change: _Finite
+    low: _Finite
+    high: _Finite
+    verdict: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is known of a host's noise for one job.
+
+    :param measured_at: UTC, ISO 8601.
+    :param blocks: size of the experiments that rates and smallest changes hold for.
+    :param campaigns: A/A experiments of that size that were really run, one after the other.
+    :param alarms: how many of them raised an alarm.
+    :param false_alarm_rate: share of resampled experiments without a difference that raise an alarm at any point.
+    :param false_alarm_low: 95 % interval of that rate, over which blocks happened to be measured.
+    :param false_alarm_high: likewise.
+    :param shifts: what rebuilds and injected slowdowns moved.
+    :param folders: names of the results folders it was made from.
+    """
+
+    target: Target
+    measured_at: str
+    alpha: _Share
+    blocks: Annotated[int, Field(ge=1)]
+    campaigns: Annotated[int, Field(ge=0)]
+    alarms: Annotated[int, Field(ge=0)]
+    false_alarm_rate: _Share
+    false_alarm_low: _Share
+    false_alarm_high: _Share
+    noise: tuple[PointNoise, ...]
+    shifts: tuple[Shift, ...]
+    folders: tuple[str, ...]
+
+    @property
+    def smallest_change(self) -> float | None:
+        """Return the smallest relative change that is caught at every point; None where there is none."""
+        changes = [noise.smallest_change for noise in self.noise]
+        known = [change for change in changes if change is not None]
+        return max(known) if known and len(known) == len(changes) else None
+
+    @property
+    def layout_noise(self) -> float | None:
+        """Return the largest relative change that building the same source again made; None where nobody built."""
+        return max((abs(shift.change) for shift in self.shifts if shift.kind == "rebuild"), default=None)
+
+    def spread_of(self, point: str, metric: str) -> float | None:
+        """Return the spread of a pair's log ratio at a point; None where it was not measured."""
+        return next((one.spread for one in self.noise if (one.point, one.metric) == (point, metric)), None)
+
+
+def target_of(results: Results) -> Target | None:
+    """Return what a calibration must hold for to say something about results; None where they do not say it."""
+    chosen = dict(results.question.chosen)
+    host, job, profile = results.host.get("fingerprint"), chosen.get("job"), chosen.get("profile")
+    if not isinstance(host, str) or not job or not profile:
+        return None
+    return Target(host, results.tier, job, profile)
+
+
+def path_of(target: Target) -> Path:
+    """Return where the calibration of a target is kept; there may be none."""
+    key = hashlib.sha256(json.dumps(asdict(target), sort_keys=True).encode()).hexdigest()[:24]
+    return state_path("calibrations", f"{key}.json")
+
+
+def calibration_for(target: Target) -> Calibration | None:
+    """Return the stored calibration of a target, None where there is none.
+
+    :raise InputError: the file is damaged.
+    """
+    path = path_of(target)
+    return read_calibration(path) if path.exists() else None
+
+
+def calibration_of(results: Results) -> Calibration | None:
+    """Return what is known of the noise of the host that made these results, for their job; None where nothing is.
+
+    :raise InputError: the file is damaged.
+    """
+    target = target_of(results)
+    return None if target is None else calibration_for(target)
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read the JSON form of a calibration.
+
+    :raise InputError: it cannot be read, or is not one.
+    """
+    remedy = "remove the file and run 'lab calibrate' again"
+    try:
+        value = json.loads(read_input(path, limit_bytes=_LARGEST_FILE_BYTES))
+        if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
+            raise InputError(f"{path} is not a calibration of format {FORMAT}", remedy=remedy)
+        return TypeAdapter(Calibration).validate_python(value)
+    except ValidationError as err:
+        first = err.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {key}: {first['msg']}", remedy=remedy) from err
+    except (ValueError, RecursionError) as err:
+        raise InputError(f"{path} is not JSON: {err}", remedy=remedy) from err
+
+
+def text_from_calibration(calibration: Calibration) -> str:
+    """Return the JSON form of a calibration, ``format`` first."""
+    return json.dumps({"format": FORMAT, **asdict(calibration)}, indent=2, allow_nan=False) + "\n"
+
+
+def calibration_sentence(calibration: Calibration | None) -> str:
+    """Return what a report says of the calibration, in one sentence without its full stop."""
+    if calibration is None:
+        return "uncalibrated: false alarms of this host have not been measured ('lab calibrate JOB' does)"
+    smallest, layout = calibration.smallest_change, calibration.layout_noise
+    caught = "no change is caught reliably" if smallest is None else f"a loss of {100 * smallest:.1f} % is caught"
+    moved = "" if layout is None else f"; building the same source again moved the result by {100 * layout:.1f} %"
+    return (
+        f"calibrated {calibration.measured_at[:10]} for {calibration.blocks} blocks: false alarms "
+        f"{100 * calibration.false_alarm_rate:.1f} % [{100 * calibration.false_alarm_low:.1f}, "
+        f"{100 * calibration.false_alarm_high:.1f}] % by resampling, {calibration.alarms} of {calibration.campaigns} "
+        f"real A/A experiments; {caught} in 80 % of experiments{moved}"
+    )

@@ -1,0 +1,169 @@
+"""Several results to one that can be judged: blocks of several hosts pooled, or a candidate against a stored baseline.
+
+Nothing is combined that was not measured alike; each difference is named. What combining costs is a warning of the
+result: blocks that were not run next to each other are pairs in name only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lab.analysis.alike import build_differences, host_differences, setting_differences
+from lab.analysis.compare import compare_results
+from lab.analysis.results import Results
+from lab.errors import InputError, NotComparableError
+from lab.record import Arm, Cell, RunRecord, ScheduledRun
+from lab.units import text_from_percent
+
+_SOURCE = ("commit", "tree_id", "configure_options")
+
+
+def pooled(several: Sequence[Results]) -> Results:
+    """Return one experiment with the blocks of several: the same question and builds, on one host or many.
+
+    :raise InputError: a folder is named twice.
+    :raise NotComparableError: they do not ask the same question of the same source; each difference is listed.
+    """
+    first, *others = several
+    paths = [results.path.resolve() for results in several]
+    if len(set(paths)) < len(paths):
+        raise InputError("a results folder is named twice", remedy="name each once")
+    for other in others:
+        found = [*setting_differences(first, other), *_source_differences(first, other)]
+        if first.question.metrics != other.question.metrics or first.question.alpha != other.question.alpha:
+            found.append("the question: [judge] decides by other metrics or another alpha")
+        _refuse(first, other, found)
+    schedule: list[ScheduledRun] = []
+    records: list[RunRecord] = []
+    for results in several:
+        last = max((run.block for run in schedule), default=0)
+        schedule += [_moved(run, last) for run in results.schedule]
+        records += [replace(record, scheduled=_moved(record.scheduled, last)) for record in results.records]
+    hosts = {str(results.host.get("fingerprint")) for results in several}
+    warnings = [warning for results in several for warning in results.warnings]
+    if len(hosts) < len(several):
+        warnings.append(
+            f"{len(several)} experiments on {len(hosts)} hosts are pooled: their chance of a false alarm holds only if "
+            "it was decided before the first of them that there would be so many"
+        )
+    return replace(first, schedule=tuple(schedule), records=tuple(records), warnings=tuple(warnings))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored result and which of its arms stands for the baseline."""
+
+    results: Results
+    arm: Arm = Arm.BASELINE
+
+
+def against_stored(results: Results, stored: Stored) -> Results:
+    """Return an experiment whose candidate is that of ``results`` and whose baseline is an arm of a stored one.
+
+    Where both hold runs of the same baseline binary, what these moved by between the two sessions is a control: if the
+    host alone moved by more than the smallest effect, no verdict can be given.
+
+    :raise InputError: both are the same folder.
+    :raise NotComparableError: host, kernel, settings or build options differ; each difference is listed.
+    """
+    other = stored.results
+    if results.path.resolve() == other.path.resolve():
+        raise InputError(f"{other.path} is both the result and its baseline", remedy="name another baseline")
+    builds = {Arm.BASELINE: _build(other, stored.arm), Arm.CANDIDATE: _build(results, Arm.CANDIDATE)}
+    found = [*host_differences(results, other), *setting_differences(results, other)]
+    _refuse(results, other, [*found, *build_differences(builds[Arm.CANDIDATE], builds[Arm.BASELINE])])
+    note = (
+        f"the baseline is the {stored.arm.value} of {other.path.name}, measured at another time: "
+        "what the host did between the two is part of every difference"
+    )
+    combined = _joined(results, other, stored.arm)
+    return replace(
+        combined,
+        builds={**results.builds, "baseline": builds[Arm.BASELINE]},
+        warnings=(*results.warnings, *other.warnings, note, *_control(results, other)),
+    )
+
+
+def _joined(results: Results, other: Results, arm: Arm) -> Results:
+    """Return the candidate's runs of one and the runs of an arm of another as its baseline."""
+    schedule = [run for run in results.schedule if run.cell.arm is Arm.CANDIDATE]
+    records = [record for record in results.records if record.scheduled.cell.arm is Arm.CANDIDATE]
+    schedule += [_as_baseline(run) for run in other.schedule if run.cell.arm is arm]
+    records += [
+        replace(record, scheduled=_as_baseline(record.scheduled))
+        for record in other.records
+        if record.scheduled.cell.arm is arm
+    ]
+    return replace(results, schedule=tuple(schedule), records=tuple(records))
+
+
+def _control(results: Results, other: Results) -> tuple[str, ...]:
+    """Return what the runs of one and the same binary moved by between two sessions, one sentence per moved point.
+
+    :raise NotComparableError: the host alone moved by more than the smallest effect.
+    """
+    mine, theirs = _build(results, Arm.BASELINE), _build(other, Arm.BASELINE)
+    if not mine or mine.get("binary_sha256") != theirs.get("binary_sha256"):
+        return ("no binary was measured in both sessions, so nothing tells the host's own change from the candidate's",)
+    earlier = [_as(run, Arm.BASELINE) for run in other.schedule if run.cell.arm is Arm.BASELINE]
+    later = [_as(run, Arm.CANDIDATE) for run in results.schedule if run.cell.arm is Arm.BASELINE]
+    runs = [(r, Arm.BASELINE) for r in other.records] + [(r, Arm.CANDIDATE) for r in results.records]
+    records = [
+        replace(record, scheduled=_as(record.scheduled, arm))
+        for record, arm in runs
+        if record.scheduled.cell.arm is Arm.BASELINE
+    ]
+    moved = compare_results(
+        replace(results, schedule=(*earlier, *later), records=tuple(records), builds={}, warnings=())
+    )
+    said, beyond = [], []
+    for point in moved.judged:
+        if point.numbers is None:
+            continue
+        low, high = point.numbers.low - 1, point.numbers.high - 1
+        text = (
+            f"control: at {point.point.id} {point.metric.title} of the same baseline binary moved by "
+            f"{text_from_percent(point.numbers.ratio - 1)} [{text_from_percent(low)}, {text_from_percent(high)}] "
+            "between the two sessions"
+        )
+        said.append(text)
+        if low > point.smallest_effect or high < -point.smallest_effect:
+            beyond.append(text)
+    _refuse(results, other, beyond)
+    return tuple(said)
+
+
+def _refuse(one: Results, other: Results, found: Sequence[str]) -> None:
+    if found:
+        listed = "\n".join(f"- {text}" for text in found)
+        raise NotComparableError(
+            f"{one.path} and {other.path} cannot be compared:\n{listed}",
+            remedy="measure both arms in one experiment, on one host: 'lab run'",
+        )
+
+
+def _source_differences(one: Results, other: Results) -> list[str]:
+    return [
+        f"the {arm.value}: {key} differs"
+        for arm in Arm
+        for key in _SOURCE
+        if _build(one, arm).get(key) != _build(other, arm).get(key)
+    ]
+
+
+def _build(results: Results, arm: Arm) -> dict[str, object]:
+    build = results.builds.get(arm.value)
+    return build if isinstance(build, dict) else {}
+
+
+def _moved(run: ScheduledRun, blocks: int) -> ScheduledRun:
+    return replace(run, block=run.block + blocks)
+
+
+def _as(run: ScheduledRun, arm: Arm) -> ScheduledRun:
+    return replace(run, cell=Cell(arm, run.cell.point))
+
+
+def _as_baseline(run: ScheduledRun) -> ScheduledRun:
+    return _as(run, Arm.BASELINE)

@@ -1,0 +1,122 @@
+"""Several results are judged as one where they were measured alike, and refused with every difference where not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.analysis.combine import Stored, against_stored, pooled
+from lab.analysis.compare import compare_results
+from lab.analysis.results import Results, read_results
+from lab.analysis.verdict import Verdict
+from lab.errors import InputError, NotComparableError
+from lab.record import Arm
+from tests.unit.analysis.campaign import BUILD, BUILDS, EXPERIMENT, HOST, Campaign, write_campaign
+
+
+def written(folder: Path, campaign: Campaign, **changes: object) -> Results:
+    """Return a written campaign, read again."""
+    return read_results(write_campaign(folder, campaign, **changes))  # type: ignore[arg-type]
+
+
+def on_host(results: Results, name: str) -> Results:
+    """Return results as if another host had made them."""
+    records = tuple(replace(record, host=name) for record in results.records)
+    return replace(results, host={**results.host, "fingerprint": name}, records=records)
+
+
+def test_blocks_of_two_hosts_are_one_experiment(tmp_path: Path) -> None:
+    """Six blocks of each of two hosts make twelve pairs, and each host's own change is a warning."""
+    slow = Campaign(seed=2, level=lambda point: 100.0, effect=lambda point: 0.8)
+    one = on_host(written(tmp_path / "a", Campaign(effect=lambda point: 0.8)), "host-a")
+    comparison = compare_results(pooled([one, on_host(written(tmp_path / "b", slow), "host-b")]))
+    assert [point.n for point in comparison.judged] == [12, 12, 12]
+    assert comparison.verdict is Verdict.REGRESSED
+    assert any("on host-a (6)" in caveat.text for point in comparison.judged for caveat in point.caveats)
+    assert not any("are pooled" in caveat.text for caveat in comparison.caveats)
+
+
+def test_repeats_on_one_host_are_pooled_with_a_warning(tmp_path: Path) -> None:
+    """Two experiments on one host count together, and the reader is told what that may do to false alarms."""
+    found = pooled([written(tmp_path / "a", Campaign()), written(tmp_path / "b", Campaign(seed=2))])
+    assert len({run.id for run in found.schedule}) == len(found.schedule) == 72
+    assert any("2 experiments on 1 hosts are pooled" in warning for warning in found.warnings)
+
+
+def test_a_folder_named_twice(tmp_path: Path) -> None:
+    """The same data does not count twice."""
+    results = written(tmp_path / "a", Campaign())
+    with pytest.raises(InputError, match="named twice"):
+        pooled([results, results])
+
+
+def test_unlike_questions_and_sources_are_listed(tmp_path: Path) -> None:
+    """Another fio job, metric or commit is not pooled, and the error names each."""
+    other = EXPERIMENT.replace("randread", "randwrite").replace('["iops"]', '["clat_p50_ns"]')
+    builds = {**BUILDS, "candidate": {**BUILD, "commit": "f" * 40, "tree_id": "2" * 40}}
+    second = written(tmp_path / "b", Campaign(), experiment=other, builds=builds)
+    with pytest.raises(NotComparableError) as caught:
+        pooled([written(tmp_path / "a", Campaign()), second])
+    assert caught.value.exit_code == 4
+    assert "the question: fio is fio/randread-4k.fio and fio/randwrite-4k.fio" in caught.value.message
+    assert "[judge] decides by other metrics" in caught.value.message
+    assert "the candidate: commit differs" in caught.value.message
+
+
+def test_a_candidate_against_a_stored_baseline(tmp_path: Path) -> None:
+    """The candidate of one is judged against the baseline of another; the same binary in both is a control."""
+    stored = written(tmp_path / "stored", Campaign(seed=3))
+    results = written(tmp_path / "new", Campaign(seed=4, effect=lambda point: 0.7))
+    comparison = compare_results(against_stored(results, Stored(stored)))
+    assert comparison.verdict is Verdict.REGRESSED
+    texts = [caveat.text for caveat in comparison.caveats]
+    assert any("the baseline is the baseline of stored, measured at another time" in text for text in texts)
+    assert any("of the same baseline binary moved by" in text for text in texts)
+
+
+def test_the_stored_candidate_can_be_the_baseline(tmp_path: Path) -> None:
+    """Revision 2 of a series against revision 1: the arm is chosen."""
+    stored = written(tmp_path / "stored", Campaign(seed=3, effect=lambda point: 0.7))
+    results = written(tmp_path / "new", Campaign(seed=4, effect=lambda point: 0.7))
+    combined = against_stored(results, Stored(stored, Arm.CANDIDATE))
+    assert all(point.numbers and 0.9 < point.numbers.ratio < 1.1 for point in compare_results(combined).judged)
+    assert combined.builds["baseline"] == stored.builds["candidate"]
+
+
+def test_a_host_that_moved_by_itself_cannot_be_compared(tmp_path: Path) -> None:
+    """Where the same binary got 30 % slower between the sessions, no change can be told from the host's."""
+    stored = written(tmp_path / "stored", Campaign(seed=3))
+    slower = Campaign(seed=4, level=lambda point: 0.7 * Campaign().level(point))
+    with pytest.raises(NotComparableError, match="the same baseline binary moved by -"):
+        against_stored(written(tmp_path / "new", slower), Stored(stored))
+
+
+def test_without_a_common_binary_there_is_no_control(tmp_path: Path) -> None:
+    """Two sessions that share no binary say so."""
+    builds = {**BUILDS, "baseline": {**BUILD, "binary_sha256": "d" * 64}}
+    stored = written(tmp_path / "stored", Campaign(seed=3), builds=builds)
+    found = against_stored(written(tmp_path / "new", Campaign()), Stored(stored))
+    assert any("no binary was measured in both sessions" in warning for warning in found.warnings)
+
+
+def test_every_difference_from_a_stored_baseline_is_listed(tmp_path: Path) -> None:
+    """Another kernel, machine or compiler is refused, and the error names each with both values."""
+    host = {**HOST, "fingerprint": "ff", "kernel_release": "6.12.0"}
+    experiment = EXPERIMENT + "\n[machine]\nvcpus = 8\n"
+    builds = {arm: {**BUILD, "compiler": "gcc 14"} for arm in ("baseline", "candidate")}
+    stored = written(tmp_path / "s", Campaign(), host=host, experiment=experiment, builds=builds)
+    with pytest.raises(NotComparableError) as caught:
+        against_stored(written(tmp_path / "new", Campaign()), Stored(stored))
+    for text in (
+        "the host: kernel_release is 6.1.0-99-amd64 and 6.12.0",
+        "the question: machine.vcpus is None and 8",
+        "the builds: compiler is gcc 12.2.0 and gcc 14",
+    ):
+        assert text in caught.value.message
+
+
+def test_a_result_is_not_its_own_baseline(tmp_path: Path) -> None:
+    """Naming one folder as both is a mistake."""
+    results = written(tmp_path / "a", Campaign())
+    with pytest.raises(InputError, match="both the result and its baseline"):
+        against_stored(results, Stored(results))

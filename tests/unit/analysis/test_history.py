@@ -1,0 +1,61 @@
+"""Results in the order of time become histories; what was not measured alike is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.analysis.history import Value, trend_of
+from lab.analysis.results import Results, read_results
+from lab.errors import InputError, NotComparableError
+from tests.unit.analysis.campaign import EXPERIMENT, HOST, Campaign, write_campaign
+
+
+def night(root: Path, number: int, effect: float = 1.0, **changes: object) -> Results:
+    """Return the results of a night, read again."""
+    campaign = Campaign(seed=number, effect=lambda point: effect)
+    records = [replace(run, started_at=f"2026-01-{number:02}T00:00:00Z") for run in campaign.records()]
+    return read_results(write_campaign(root / f"n{number:02}", campaign, records=records, **changes))  # type: ignore[arg-type]
+
+
+def test_a_lasting_change_is_found(tmp_path: Path) -> None:
+    """Ten nights, given in any order; from the seventh on the candidate is 15 % slower at every point."""
+    nights = [night(tmp_path, number, 1.0 if number <= 6 else 0.85) for number in range(1, 11)]
+    trend = trend_of(nights[::-1], Value.RATIO)
+    assert trend.changed and len(trend.histories) == 3
+    for history in trend.histories:
+        assert [entry.name for entry in history.entries] == [f"n{number:02}" for number in range(1, 11)]
+        assert [level.first for level in history.levels] == [0, 6]
+    assert trend.warnings == ()
+
+
+def test_the_history_of_an_arm(tmp_path: Path) -> None:
+    """Medians of one arm have no interval, and carry a warning about the host; two nights are too few."""
+    trend = trend_of([night(tmp_path, 1), night(tmp_path, 2)], Value.BASELINE)
+    assert not trend.changed and all(entry.low is None for entry in trend.histories[0].entries)
+    assert any("what the host did" in text for text in trend.warnings)
+    assert any("2 results; 6 are the fewest" in text for text in trend.warnings)
+    assert trend_of([night(tmp_path / "c", 1), night(tmp_path / "c", 2)], Value.CANDIDATE).histories
+
+
+def test_another_host_is_not_of_the_history(tmp_path: Path) -> None:
+    """Host, kernel and machine are listed where they differ."""
+    other = night(tmp_path, 2, host={**HOST, "kernel_release": "7.0"}, experiment=EXPERIMENT + "[machine]\nvcpus = 9\n")
+    with pytest.raises(NotComparableError) as caught:
+        trend_of([night(tmp_path, 1), other], Value.RATIO)
+    assert "kernel_release" in caught.value.message and "machine.vcpus" in caught.value.message
+
+
+def test_one_result_is_no_history(tmp_path: Path) -> None:
+    """A single result, or one twice, has no history."""
+    one = night(tmp_path, 1)
+    for several in ([one], [one, one]):
+        with pytest.raises(InputError, match="two or more different results"):
+            trend_of(several, Value.RATIO)
+
+
+def test_other_base_commits_are_a_warning(tmp_path: Path) -> None:
+    """A ratio also changes when its base does."""
+    one, other = night(tmp_path, 1), night(tmp_path, 2)
+    moved = replace(other, builds={**other.builds, "baseline": {"commit": "f" * 40}})
+    assert any("different base commits" in text for text in trend_of([one, moved], Value.RATIO).warnings)

@@ -1,0 +1,58 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import InputError
+from lab.report.charts import matrix_from_json, tmf_chart
+from tests.unit.report.charts.opened import CAPTION, opened
+from tests.unit.report.examples import HOSTILE
+
+
+def case(subtype: str, verdict: str, *, mapping: str = "1", tag: str = "in flight", lun: str = "present") -> Any:
+    """Return a case as ``lab tmf --json`` prints it, as far as the picture needs it."""
+    return {"subtype": subtype, "mapping": mapping, "tag_state": tag, "lun_state": lun, "verdict": verdict}
+
+
+DOCUMENT = {
+    "binary": "/usr/bin/qemu",
+    "cases": [
+        case("ABORT_TASK", "passed"),
+        case("ABORT_TASK", "failed", mapping="2"),
+        case("ABORT_TASK", "undecided", mapping="4"),
+        case("QUERY_TASK", "undecided"),
+        case("QUERY_TASK", "passed", lun="absent LUN"),
+        case(HOSTILE, "passed", tag=HOSTILE),
+    ],
+}
+
+
+def test_cases_are_counted_over_the_mappings() -> None:
+    """A cell counts cases, failures and what is undecided; a LUN that is not there is a situation of its own."""
+    matrix = matrix_from_json(DOCUMENT, "x.json")
+    assert matrix.rows == ("ABORT_TASK", "QUERY_TASK", HOSTILE)
+    assert matrix.columns == ("in flight", "absent LUN", HOSTILE)
+    assert matrix.counts["ABORT_TASK", "in flight"] == (3, 1, 1)
+    assert matrix.counts["QUERY_TASK", "absent LUN"] == (1, 0, 0)
+
+
+def test_the_matrix_is_drawn(tmp_path: Path) -> None:
+    """Passed, failed, undecided and empty cells, and foreign names."""
+    tmf_chart(tmp_path / "x.png", matrix_from_json(DOCUMENT, "x.json"), CAPTION)
+    opened(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        ([], "the document"),
+        ({"binary": "q", "cases": []}, "cases"),
+        ({"binary": "q", "cases": [{"subtype": 1}]}, "cases.0"),
+        ({"baseline": DOCUMENT, "candidate": DOCUMENT}, "binary"),
+    ],
+)
+def test_another_document_is_refused(document: Any, key: str) -> None:
+    """The message names the key, and says what is wanted."""
+    with pytest.raises(InputError, match=f"x.json: {key}") as caught:
+        matrix_from_json(document, "x.json")
+    assert "lab tmf" in caught.value.remedy
