@@ -75,6 +75,19 @@ class QtestClient:
         """
         self._call(f"out{_WIDTHS[width]} {port:#x} {_checked(value, width):#x}")
 
+    def post_clock_step(self, step_ns: int) -> None:
+        """Move QEMU's virtual clock on, which stands still under the qtest accelerator, without waiting.
+
+        Does nothing while earlier accesses have not been answered: a main loop that is blocked gets no backlog.
+
+        :raise StageError: QEMU went away.
+        """
+        self._read_what_is_there()
+        if self._unanswered:
+            return
+        self._send(f"clock_step {step_ns}")
+        self._read_what_is_there()
+
     def close(self) -> None:
         """Close the socket."""
         self._connection.close()

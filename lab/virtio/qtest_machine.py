@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -22,6 +22,7 @@ from types import TracebackType
 from lab.errors import BootError, DeadlineError, LabError, MonitorError
 from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess
+from lab.virtio.backing import Backing, copy_name, node_from_backing, with_throttle
 from lab.virtio.guest_memory import GuestMemory
 from lab.virtio.hold_server import HoldServer
 from lab.virtio.qtest_client import QtestClient
@@ -80,6 +81,10 @@ class QtestSpec:
     :param iothreads: ids of the IOThreads to make.
     :param controller: further properties of the controller: ``iothread`` or ``iothread-vq-mapping``.
     :param trace: patterns of trace events that go to ``trace.log``.
+    :param backing: what is behind the disks.
+    :param throttle_groups: ids of throttle groups; with any, each disk is behind a throttle filter in the first, and
+        has a second node that it can be mirrored to.
+    :param disk_mib: size of each disk.
     """
 
     qemu: Path
@@ -90,6 +95,9 @@ class QtestSpec:
     trace: tuple[str, ...] = ()
     memory_mib: int = 16
     accelerator: Accelerator = Accelerator.QTEST
+    backing: Backing = Backing.HELD
+    throttle_groups: tuple[str, ...] = ()
+    disk_mib: int = 64
 
 
 @dataclass(frozen=True)
@@ -123,20 +131,30 @@ def argv_from_spec(spec: QtestSpec, files: InheritedFiles) -> tuple[str, ...]:
         argv += ["-D", str(files.trace_log), *(word for event in spec.trace for word in ("-trace", event))]
     for name in spec.iothreads:
         argv += ["-object", json.dumps({"qom-type": "iothread", "id": name})]
-    server = {"type": "unix", "path": str(files.disk_socket)}
-    for unit in spec.units:
-        node = {"driver": "nbd", "node-name": unit.name, "server": server, "export": unit.name}
+    for group in spec.throttle_groups:
+        argv += ["-object", json.dumps({"qom-type": "throttle-group", "id": group})]
+    for node in _nodes(spec, files):
         argv += ["-blockdev", json.dumps(node)]
-    controller = {
-        "driver": "virtio-scsi-pci",
-        "id": CONTROLLER_ID,
-        "disable-legacy": "on",
-        "num_queues": spec.num_queues,
-        **spec.controller,
-    }
-    for device in (controller, *(unit.device_json() for unit in spec.units)):
+    for device in (controller_json(spec), *(unit.device_json() for unit in spec.units)):
         argv += ["-device", json.dumps(device)]
     return tuple(argv)
+
+
+def controller_json(spec: QtestSpec) -> dict[str, object]:
+    """Return the controller as ``-device`` and ``device_add`` take it."""
+    fixed = {"driver": "virtio-scsi-pci", "id": CONTROLLER_ID, "disable-legacy": "on", "num_queues": spec.num_queues}
+    return {**fixed, **spec.controller}
+
+
+def _nodes(spec: QtestSpec, files: InheritedFiles) -> Iterator[dict[str, object]]:
+    folder, socket_path = files.disk_socket.parent, files.disk_socket
+    for unit in spec.units:
+        if not spec.throttle_groups:
+            yield node_from_backing(spec.backing, unit.name, folder, socket_path, spec.disk_mib)
+            continue
+        below = node_from_backing(spec.backing, f"{unit.name}-disk", folder, socket_path, spec.disk_mib)
+        yield with_throttle(below, unit.name, spec.throttle_groups[0])
+        yield node_from_backing(spec.backing, copy_name(unit.name), folder, socket_path, spec.disk_mib)
 
 
 class BackgroundCommand:
@@ -188,7 +206,7 @@ class QtestMachine:
         try:
             self.memory = GuestMemory(spec.memory_mib)
             self._stack.callback(self.memory.close)
-            self.disk = self._stack.enter_context(HoldServer(folder / "nbd"))
+            self.disk = self._stack.enter_context(HoldServer(folder / "nbd", size_mib=spec.disk_mib))
             self.process, self.monitor, self.qtest = self._start()
             self.driver = VirtioScsi(find_virtio_device(self.qtest), self.memory)
         except BaseException:

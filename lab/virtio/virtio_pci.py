@@ -108,6 +108,11 @@ class VirtioPciDevice:
         """All virtqueues of the device, ctrl and event included."""
         return self._get(_Common.NUM_QUEUES, 2)
 
+    @property
+    def notify_base(self) -> int:
+        """Guest-physical address of the notification structure."""
+        return self._structures[_Structure.NOTIFY]
+
     def reset(self) -> None:
         """Reset the device. With I/O in flight this takes until the I/O has ended: QEMU drains in the register write.
 

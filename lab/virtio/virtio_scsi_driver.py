@@ -113,9 +113,10 @@ class VirtioScsi:
         """Requests that the device has not returned, event buffers left out."""
         return len(self._requests)
 
-    def start(self) -> None:
+    def start(self, before_driver_ok: Callable[[], None] | None = None) -> None:
         """Reset the device and bring it up (VIRTIO 1.2, section 3.1.1), all queues enabled, event buffers supplied.
 
+        :param before_driver_ok: called when the queues are there and DRIVER_OK is not set.
         :raise DeadlineError: QEMU's main loop is blocked.
         :raise StageError: the device refused, or QEMU went away.
         """
@@ -125,6 +126,8 @@ class VirtioScsi:
             self._queues.append(self._make_queue(index))
         for _ in range(_EVENT_BUFFERS):
             self._supply_event_buffer()
+        if before_driver_ok is not None:
+            before_driver_ok()
         self.device.add_status(DeviceStatus.DRIVER_OK)
         self._queues[EVENT_QUEUE].kick()
 

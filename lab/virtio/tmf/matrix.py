@@ -5,13 +5,10 @@ A case takes about a tenth of a second of CPU time and mostly waits, so there ar
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,9 @@ from pathlib import Path
 from lab.command import text_from_argv
 from lab.errors import LabError
 from lab.progress import Progress
+from lab.virtio.evidence import keep_evidence
 from lab.virtio.qtest_machine import QtestMachine, QtestSpec, start_machine
+from lab.virtio.scratch import remove_left_folders, scratch_folder
 from lab.virtio.tmf.case import NUM_QUEUES, TmfCase
 from lab.virtio.tmf.controller import controller_mapping
 from lab.virtio.tmf.judge import Judgement, Verdict, judge
@@ -76,6 +75,7 @@ def run_matrix(
     :param workers: machines at a time; by default four for each CPU.
     :raise LabError: QEMU does not start at all.
     """
+    remove_left_folders()
     backtraces = Backtraces()
     count = workers or min(4 * (os.cpu_count() or 1), 32)
     results: dict[TmfCase, TmfResult] = {}
@@ -121,18 +121,17 @@ def _attempt(qemu: Path, case: TmfCase, evidence: Path, backtraces: Backtraces, 
     expected = expectation(case, plan)
     mapping = controller_mapping(case.mapping, NUM_QUEUES)
     spec = QtestSpec(qemu, UNITS, NUM_QUEUES, iothreads=mapping.iothreads, controller=mapping.properties, trace=EVENTS)
-    folder = Path(tempfile.mkdtemp(prefix="lab-tmf-"))
-    try:
+    with scratch_folder() as folder:
         with start_machine(spec, folder) as machine:
             command_line = text_from_argv(machine.process.argv)
             seen = _observed(machine, case, plan, backtraces)
         judgement = judge(plan, expected, seen, mapping.served_by)
         kept = None
         if judgement.verdict is not Verdict.PASSED:
-            kept = _keep(folder, evidence / case.id, case, judgement, command_line)
+            story = {"case": case.id, "verdict": judgement.verdict, "reasons": judgement.reasons}
+            target = evidence / case.id
+            kept = keep_evidence(folder, target, command_line=command_line, story_file="case.json", story=story)
         return TmfResult(case, plan, expected, seen, judgement, kept, 0.0, attempt)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _observed(machine: QtestMachine, case: TmfCase, plan: Plan, backtraces: Backtraces) -> Observation:
@@ -151,20 +150,3 @@ def _observed(machine: QtestMachine, case: TmfCase, plan: Plan, backtraces: Back
         if seen.moved_by != NEW_CONNECTION and backtraces.wanted(case):
             save_backtrace(machine)
     return seen
-
-
-def _keep(folder: Path, target: Path, case: TmfCase, judgement: Judgement, command_line: str) -> Path:
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for file in _logs(folder):
-        shutil.copyfile(file, target / file.name)
-    (target / "command-line.txt").write_text(command_line + "\n", encoding="utf-8")
-    story = {"case": case.id, "verdict": judgement.verdict, "reasons": judgement.reasons}
-    (target / "case.json").write_text(json.dumps(story, indent=2) + "\n", encoding="utf-8")
-    return target
-
-
-def _logs(folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.suffix in (".log", ".txt", ".json"):
-            yield file

@@ -1,0 +1,1 @@
+"""Races: seeded schedules of commands, functions and QMP operations, and what comes of them."""

@@ -1,0 +1,172 @@
+"""What is done to a controller in a race, as data: steps in order, and the machine they are done to.
+
+A schedule says what is begun and when. It does not say how QEMU's threads interleave, which is what makes it a race:
+the same schedule is performed many times, and a failure is reported as n of m.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from lab.errors import InputError
+from lab.virtio.backing import Backing
+
+FORMAT = 1
+"""1: the first."""
+
+_LARGEST = 1 << 32
+_MOST_STEPS = 10_000
+
+
+class Action(StrEnum):
+    """What a step begins. None of them waits for what it began, unless it says so."""
+
+    READ = "read"
+    """``count`` READs of one block each."""
+    WRITE = "write"
+    """``count`` WRITEs of one block each, to blocks that nothing else touches."""
+    LOAD = "load"
+    """From now on keep ``count`` READs in flight on this queue and disk; 0 ends that."""
+    FUNCTION = "function"
+    """The task management function ``function``; its tag is that of the ``count``-th youngest command to the disk."""
+    HOLD = "hold"
+    """The disks keep what arrives from now on (held disks only)."""
+    RELEASE = "release"
+    """The disks answer ``count`` requests they keep, the oldest first; 0 answers all, and what comes later too."""
+    FAIL = "fail"
+    """As release, with an I/O error."""
+    KICK = "kick"
+    """Notify every queue once more."""
+    DEVICE_RESET = "device-reset"
+    """The driver resets the device and brings it up again, and waits for that; the disks let go first."""
+    EARLY_KICK = "early-kick"
+    """As device-reset, with ``count`` READs made available and notified before DRIVER_OK."""
+    UNPLUG_DISK = "unplug-disk"
+    PLUG_DISK = "plug-disk"
+    STOP = "stop"
+    CONT = "cont"
+    SYSTEM_RESET = "system-reset"
+    RESTART_DRIVER = "restart-driver"
+    """After a system reset: wait for it, find the device again and bring it up."""
+    MIRROR = "mirror"
+    MIRROR_END = "mirror-end"
+    """Switch over to the copy."""
+    MIRROR_CANCEL = "mirror-cancel"
+    SNAPSHOT = "snapshot"
+    REOPEN = "reopen"
+    """Move the disk's throttle filter to the other throttle group."""
+    THROTTLE = "throttle"
+    """Limit the first throttle group to ``count`` requests a second; 0 lifts the limit."""
+    IOTHREAD_DEL = "iothread-del"
+    """object-del of the IOThread of number ``queue``, in use or not."""
+    IOTHREAD_ADD = "iothread-add"
+    CONTROLLER_DEL = "controller-del"
+    """device_del of the controller and a system reset, which completes it; nothing but QMP is left afterwards."""
+
+
+ON_A_DISK = frozenset(
+    {Action.READ, Action.WRITE, Action.LOAD, Action.FUNCTION, Action.UNPLUG_DISK, Action.PLUG_DISK, Action.MIRROR}
+    | {Action.MIRROR_END, Action.MIRROR_CANCEL, Action.SNAPSHOT, Action.REOPEN}
+)
+"""Actions on the disk of number ``unit``."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that is begun.
+
+    :param unit: number of the disk, where the action is on one.
+    :param queue: command virtqueue, or number of an IOThread.
+    :param count: as the action says.
+    :param function: TMF subtype.
+    :param pause_us: microseconds to go on polling the rings before it.
+    """
+
+    action: Action
+    unit: int = 0
+    queue: int = 0
+    count: int = 1
+    function: int = 0
+    pause_us: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what differs from the defaults."""
+        plain = Step(self.action)
+        numbers = {name: value for name, value in vars(self).items() if value != getattr(plain, name)}
+        return {"action": str(self.action), **numbers}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A race.
+
+    :param seed: it was drawn from; kept by a reduced one.
+    :param mapping: name of the mapping (lab.virtio.tmf.controller).
+    :param iothreads: ids of the IOThreads.
+    :param controller: properties of the controller that make the mapping.
+    :param num_queues: command virtqueues.
+    """
+
+    seed: int
+    mapping: str
+    iothreads: tuple[str, ...]
+    controller: Mapping[str, object]
+    num_queues: int
+    backing: Backing
+    steps: tuple[Step, ...]
+
+    def with_steps(self, steps: tuple[Step, ...]) -> Schedule:
+        """Return the same race with other steps."""
+        return replace(self, steps=steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the schedule as it is stored."""
+        return {
+            "format": FORMAT,
+            "seed": self.seed,
+            "mapping": self.mapping,
+            "iothreads": list(self.iothreads),
+            "controller": dict(self.controller),
+            "num_queues": self.num_queues,
+            "backing": str(self.backing),
+            "steps": [step.to_json() for step in self.steps],
+        }
+
+
+def schedule_from_text(text: str) -> Schedule:
+    """Read a stored schedule.
+
+    :raise InputError: it is not one, or a number in it is out of range.
+    """
+    try:
+        data = json.loads(text)
+        if data["format"] != FORMAT:
+            raise InputError(f"the schedule has format {data['format']!r}, and this lab reads {FORMAT}")
+        schedule = Schedule(
+            seed=int(data["seed"]),
+            mapping=str(data["mapping"]),
+            iothreads=tuple(str(name) for name in data["iothreads"]),
+            controller=dict(data["controller"]),
+            num_queues=int(data["num_queues"]),
+            backing=Backing(data["backing"]),
+            steps=tuple(_step(item) for item in data["steps"]),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as err:
+        raise InputError(
+            f"not a schedule of a race: {err}", remedy="give the schedule.json that the lab wrote"
+        ) from err
+    if not 1 <= schedule.num_queues <= 64 or len(schedule.steps) > _MOST_STEPS:
+        raise InputError("the schedule has no command queue, more than 64, or more than 10000 steps")
+    return schedule
+
+
+def _step(item: dict[str, Any]) -> Step:
+    numbers = {name: item[name] for name in ("unit", "queue", "count", "function", "pause_us") if name in item}
+    for name, value in numbers.items():
+        if type(value) is not int or not 0 <= value < _LARGEST:
+            raise ValueError(f"a step's {name} is {value!r}")
+    return Step(Action(item["action"]), **numbers)

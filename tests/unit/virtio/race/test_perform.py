@@ -1,0 +1,146 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lab.testing import FakeClock, FakeMonitor
+from lab.virtio.backing import Backing
+from lab.virtio.hold_server import BlockRequest
+from lab.virtio.qtest_machine import QtestMachine, QtestSpec
+from lab.virtio.race.history import History
+from lab.virtio.race.judge import FaultKind, judge_race
+from lab.virtio.race.perform import Race
+from lab.virtio.race.schedule import Action, Schedule, Step
+from lab.virtio.tmf.plan import UNITS
+from lab.virtio.virtio_scsi import Tmf
+from tests.unit.virtio.tmf.model import Model
+from tests.unit.virtio.tmf.test_perform import Asleep
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A QMP command that was answered, or never is."""
+
+    finished: bool = True
+    error: str = ""
+
+
+class RaceModel(Model):
+    """The model as a machine of races: it remembers what QMP was told.
+
+    :param silent: the QMP command that is never answered.
+    """
+
+    def __init__(self, folder: Path, fault: str = "", silent: str = "") -> None:
+        super().__init__(folder, fault=fault)
+        self.folder = folder
+        self.spec = QtestSpec(Path("qemu"), UNITS)
+        self.qtest = self
+        self.told: list[str] = []
+        self.clock_steps = 0
+        self._silent = silent
+        plugged = [{"name": unit.device_id} for unit in UNITS]
+        self.monitor = FakeMonitor({"qom-list": plugged})
+
+    def start_command(self, command: str, arguments: Mapping[str, object], *, timeout_s: float) -> Any:
+        """Take a QMP command."""
+        self.told.append(command)
+        if command == "device_del":
+            return Answered(error="refused")
+        return Answered(finished=command != self._silent)
+
+    def release(self, request: BlockRequest, *, error: int = 0) -> None:
+        """Answer one request; the model fails none."""
+        assert error == 0
+        super().release(request)
+
+    def post_clock_step(self, step_ns: int) -> None:
+        """Move the clock on."""
+        self.clock_steps += 1
+
+
+def performed(model: RaceModel, *steps: Step) -> History:
+    """Perform these steps on a model, on a fake clock."""
+    schedule = Schedule(1, "2", ("t0", "t1"), {}, 4, Backing.HELD, steps)
+    race = Race(cast("QtestMachine", model), schedule, process=Asleep(), make_deadline=FakeClock().deadline)
+    race.run()
+    return race.history
+
+
+HELD_READS = (Step(Action.HOLD), Step(Action.READ, queue=1, count=3), Step(Action.READ, unit=1, queue=2))
+
+
+def ends(history: History) -> list[str]:
+    """Return how the READs ended."""
+    return [command.end for command in history.commands if command.name == "READ"]
+
+
+def test_commands_end_when_the_disks_let_go(tmp_path: Path) -> None:
+    """Some before the end, the rest at the end, all with their data; afterwards each queue is tried."""
+    history = performed(RaceModel(tmp_path), *HELD_READS, Step(Action.RELEASE, count=2))
+    assert ends(history) == ["OK"] * 4 and not judge_race(history).faults
+    assert sum(command.name == "TEST UNIT READY" for command in history.commands) == 4 * len(UNITS)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "expected"),
+    [(Tmf.ABORT_TASK_SET, ["ABORTED"] * 3 + ["OK"]), (Tmf.LOGICAL_UNIT_RESET, ["RESET"] * 3 + ["OK"])],
+)
+def test_functions_meet_commands(tmp_path: Path, subtype: Tmf, expected: list[str]) -> None:
+    """On the disk they are sent to, and nothing is wrong with that."""
+    history = performed(RaceModel(tmp_path), *HELD_READS, Step(Action.FUNCTION, function=subtype))
+    assert ends(history) == expected and not judge_race(history).faults
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("never answers", FaultKind.HANG),
+        ("aborts in a reset", FaultKind.WRONG_END),
+        ("answers early", FaultKind.LATE_END),
+    ],
+)
+def test_faults_are_seen(tmp_path: Path, fault: str, kind: FaultKind) -> None:
+    """What the device does wrong is a fault of the race."""
+    steps = (*HELD_READS, Step(Action.FUNCTION, function=Tmf.LOGICAL_UNIT_RESET), Step(Action.KICK, pause_us=100))
+    assert kind in {item.kind for item in judge_race(performed(RaceModel(tmp_path, fault), *steps)).faults}
+
+
+def test_load_is_kept_up(tmp_path: Path) -> None:
+    """As many READs are in flight as asked for, until the end."""
+    load = Step(Action.LOAD, queue=3, count=5)
+    history = performed(RaceModel(tmp_path), Step(Action.HOLD), load, Step(Action.KICK), Step(Action.KICK))
+    assert ends(history) == ["OK"] * 5
+
+
+def test_a_silent_monitor_is_a_hang(tmp_path: Path) -> None:
+    """The QMP command is named; what was refused is kept and is no fault."""
+    history = performed(RaceModel(tmp_path, silent="stop"), Step(Action.UNPLUG_DISK), Step(Action.STOP))
+    (fault,) = judge_race(history).faults
+    assert fault.kind is FaultKind.HANG and "stop" in fault.text
+    assert history.refused == ['device_del {"id": "disk-addressed"}: refused']
+
+
+def test_what_holds_is_taken_away(tmp_path: Path) -> None:
+    """A paused machine is continued, a throttled one is unthrottled and its clock moved on."""
+    model = RaceModel(tmp_path)
+    history = performed(model, Step(Action.STOP), Step(Action.THROTTLE, count=10), *[Step(Action.KICK)] * 60)
+    assert model.told == ["stop", "qom-set", "qom-set", "cont", "query-status"]
+    assert model.clock_steps and not judge_race(history).faults
+
+
+def test_a_device_reset_drops_what_was_there(tmp_path: Path) -> None:
+    """Nothing is owed any more, and READs that were notified before DRIVER_OK end once."""
+    history = performed(RaceModel(tmp_path), *HELD_READS, Step(Action.EARLY_KICK, count=2))
+    assert [command.end for command in history.commands if not command.dropped and command.name == "READ"][-1] == "OK"
+    assert not judge_race(history).faults
+
+
+def test_a_controller_that_is_gone_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is sent to it any more, and QMP has to answer."""
+    model = RaceModel(tmp_path)
+    history = performed(model, *HELD_READS, Step(Action.CONTROLLER_DEL), Step(Action.READ), Step(Action.SYSTEM_RESET))
+    assert model.told == ["device_del", "system_reset", "query-status"]
+    assert len(ends(history)) == 4 and all(command.dropped for command in history.commands)

@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+from lab.virtio.backing import Backing
+from lab.virtio.race.attempt import RaceResult
+from lab.virtio.race.campaign import Finding
+from lab.virtio.race.judge import Fault, FaultKind, RaceJudgement
+from lab.virtio.race.schedule import Action, Schedule, Step, schedule_from_text
+from lab.virtio.race.show import races_document, races_text, verdict_of_races, write_finding
+from lab.virtio.tmf.judge import Verdict
+
+RACE = Schedule(5, "2", ("t0", "t1"), {}, 4, Backing.NULL, (Step(Action.STOP), Step(Action.CONT)))
+FAULT = Fault(FaultKind.CRASH, "QEMU ended by itself with signal SIGABRT", "assertion failed")
+
+
+def result(*faults: Fault, undecided: str = "") -> RaceResult:
+    """Return what came of the race."""
+    return RaceResult(RACE, RaceJudgement(faults, undecided), 10, 2, (), "qemu -x", None, 0.5)
+
+
+def test_the_verdict_of_races() -> None:
+    """One failure is enough; what says nothing does not pass."""
+    assert verdict_of_races([result()]) is Verdict.PASSED
+    assert verdict_of_races([result(), result(undecided="slow")]) is Verdict.UNDECIDED
+    assert verdict_of_races([result(FAULT), result(undecided="slow")]) is Verdict.FAILED
+
+
+def test_a_finding_is_written_to_be_run_again(tmp_path: Path) -> None:
+    """A schedule, a script and a command line; the text names them."""
+    finding = Finding(FAULT, result(FAULT), (5, 9), RACE.with_steps(RACE.steps[:1]), 23, 24)
+    files = write_finding(finding, tmp_path)
+    assert schedule_from_text(files.schedule.read_text()) == finding.shortest
+    assert files.script.stat().st_mode & 0o100 and files.command_line.read_text() == "qemu -x\n"
+    text = races_text(Path("/qemu"), [result(FAULT), result()], [(finding, files)])
+    assert "23 of 24 performances" in text and str(files.script) in text and '{"action": "stop"}' in text
+    assert text.endswith("2 races with 20 commands and 4 functions: 1 went wrong, 0 undecided")
+    document = json.loads(json.dumps(races_document(Path("/qemu"), [result(FAULT)], [(finding, files)])))
+    assert document["summary"] == {"races": 1, "failed": 1, "undecided": 0}
+    assert document["findings"][0]["schedule"]["steps"] == [{"action": "stop"}]
+
+
+def test_why_nothing_was_said() -> None:
+    """Is said once, with how often."""
+    assert "slow: 2 times undecided" in races_text(Path("q"), [result(undecided="slow")] * 2, [])
