@@ -11,7 +11,8 @@ from lab.build.build import Build
 from lab.errors import BootError, DeadlineError, GuestError, MonitorError
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.image.guest_image import GuestImage
-from lab.machine.command_line import GuestBoot, blockdev_from_backend, devices_from_controller, object_from_iothread
+from lab.machine.blockdev import blockdev_from_backend
+from lab.machine.command_line import GuestBoot, devices_from_controller, object_from_iothread
 from lab.machine.cost import metrics_from_cost, readings_during, steady_cost
 from lab.machine.guest import Guest, booted, disk_device, fallback_warning, mapping_difference
 from lab.machine.mapping import Device, IOThreadMapping

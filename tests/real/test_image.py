@@ -15,7 +15,8 @@ from lab.host.accelerator_choice import AcceleratorChoice
 from lab.image.build import build_image
 from lab.image.guest_image import GuestImage
 from lab.image.recipe import load_recipe
-from lab.machine.command_line import GuestBoot, Wiring, argv_from_spec, blockdev_from_backend
+from lab.machine.blockdev import blockdev_from_backend
+from lab.machine.command_line import GuestBoot, Wiring, argv_from_spec
 from lab.machine.guest import Guest, booted
 from lab.machine.mapping import Device
 from lab.machine.process import QemuProcess

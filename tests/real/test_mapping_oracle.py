@@ -25,11 +25,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.build.arms import Arms
 from lab.build.build import Build
 from lab.command import run
 from lab.errors import MonitorError
 from lab.machine.mapping import PROPERTY, Device, Dialect, IOThreadMapping, MappingTypeError, difference
-from lab.machine.mapping_probe import PROBE_STDIN, dialect_from_answer, probe_argv
+from lab.machine.mapping_probe import dialect_of
 from lab.machine.mapping_render import device_from_mapping
 from lab.machine.mapping_rules import MappedDevice, check
 from lab.machine.monitor import Monitor
@@ -48,6 +49,9 @@ pytestmark = pytest.mark.real
 
 CASES = int(os.environ.get("LAB_ORACLE_CASES", "140"))
 NO_NOTIFIERS = "device is incompatible with iothread (transport does not support notifiers)"
+FUNCTIONS = ("set_guest_notifiers", "ioeventfd_assign")
+TRANSPORTS = {"virtio-pci-bus": "hw/virtio/virtio-pci.c", "virtio-mmio-bus": "hw/virtio/virtio-mmio.c"}
+"""Bus type to the file of its class."""
 PER_TEST = max(1, CASES // (len(Fault) + 2))
 GENERATED = settings(max_examples=PER_TEST, deadline=None, database=None)
 
@@ -105,8 +109,7 @@ def started(binary: Build, folder: Path) -> Iterator[Oracle]:
 
 def asked_dialect(binary: Build) -> Dialect:
     """Return the dialect the binary speaks, by the lab's probe."""
-    answer = run(probe_argv(binary.qemu, binary.firmware), stdin=PROBE_STDIN, check=False)
-    dialect = dialect_from_answer(answer.returncode, answer.stderr)
+    dialect = dialect_of(binary.qemu, binary.firmware)
     assert dialect is not None
     return dialect
 
@@ -197,15 +200,30 @@ def test_the_command_line_says_what_the_monitor_says(
     assert result.stderr.rstrip("\n").endswith(f": {message}")
 
 
-def test_the_message_about_the_transport_is_in_the_binary(qemu_binary: Build) -> None:
-    """The ninth message has the lab's wording in the binary.
+def test_no_device_of_this_binary_can_be_made_to_give_the_ninth_message(
+    oracle: Oracle, qemu_binary: Build, arms: Arms
+) -> None:
+    """It has the lab's wording in the binary, and needs a transport without notifiers, of which the binary has none.
 
-    No device can be made to print it: virtio_bus_class_init of each transport (hw/virtio/virtio-pci.c, virtio-mmio.c,
-    hw/s390x/virtio-ccw.c) sets both functions that the check looks for.
+    The binary itself says which transports it has; the source it was built from says that the class of each sets both
+    functions whose absence the message is about.
     """
     lab = check(IOThreadMapping.round_robin(("t0",)), MappedDevice(Device.VIRTIO_SCSI, 1, notifiers=False))
     assert lab.errors == (NO_NOTIFIERS,)
     assert NO_NOTIFIERS.encode() in qemu_binary.qemu.read_bytes()
+    types = oracle.monitor.execute("qom-list-types", {"implements": "virtio-bus", "abstract": False})
+    buses = {item["name"] for item in types}
+    assert buses and buses <= set(TRANSPORTS)
+    source = arms.source
+    for asks in ("hw/scsi/virtio-scsi-dataplane.c", "hw/block/virtio-blk.c"):
+        text = source.repository.text(source.tree_id, asks)
+        assert text is not None
+        (condition,) = re.findall(r"if \((.*)\) \{\s+error_setg\(errp,\s+\"device is incompatible with iothread", text)
+        assert set(re.findall(r"\w+", condition)) == {"k", *FUNCTIONS}
+    for path in (TRANSPORTS[bus] for bus in buses):
+        text = source.repository.text(source.tree_id, path)
+        assert text is not None
+        assert all(re.search(rf"\bk->{function} = \w+;", text) for function in FUNCTIONS), path
 
 
 def test_the_dialect_is_found_by_asking(oracle: Oracle) -> None:

@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from lab.build.arms import build_arms
 from lab.build.distribution import source_from_distribution
 from lab.build.source import SourceTree
+from lab.experiment.scope import choose_jobs, jobs_in
 from lab.progress import TerminalProgress
 from lab.series.apply import apply_series
 from lab.series.diagnosis import Diagnosis
 from lab.series.read import read_series
 from lab.series.repository import Repository
+from lab.series.scope import scenarios_of, scope_from_files
+from lab.settings import project_dir
+from lab.virtio.tmf.case import LunState, TagState, TmfCase
+from lab.virtio.tmf.judge import Verdict, answer_of
+from lab.virtio.tmf.matrix import Backtraces, run_case
+from lab.virtio.virtio_scsi import Tmf
+from tests.real import tmf_deadlock
 
 _PATCHES = 12
 _IDENTITY = {f"GIT_{who}_{what}": "J\u00fcrgen" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -79,3 +88,29 @@ def test_a_series_that_is_there_is_told_so(source: SourceTree, tmp_path: Path) -
     done = apply_series(source.repository, topic, series)
     assert done.failed is not None and not done.applied
     assert [hunk.diagnosis for hunk in done.failed.hunks] == [Diagnosis.ALREADY_APPLIED]
+
+
+def test_the_fix_of_a_deadlock_goes_all_the_way(source: SourceTree, tmp_path: Path) -> None:
+    """One patch: read, judged worth its tests, applied, built on both sides, and seen to mend the base."""
+    base, fixed = tmf_deadlock.planted(source)
+    (tmp_path / "fix").mkdir()
+    series = read_series(tmf_deadlock.posted(source.repository, base.commit, fixed, tmp_path / "fix"))
+    assert (series.base_commit, series.files) == (base.commit, (tmf_deadlock.FILE,))
+    scope = scope_from_files(series.files)
+    assert "tmf" in scenarios_of(scope) and choose_jobs(scope, jobs_in(project_dir() / "jobs")[0])
+    arms = build_arms(base, series, progress=TerminalProgress())
+    assert arms.candidate.tree_id == source.tree_id
+    case = TmfCase(Tmf.ABORT_TASK, TagState.IN_FLIGHT, LunState.PRESENT, 0, "2")
+    before = run_case(arms.baseline.qemu, case, tmp_path / "before", Backtraces())
+    after = run_case(arms.candidate.qemu, case, tmp_path / "after", Backtraces())
+    assert (before.judgement.verdict, after.judgement.verdict) == (Verdict.FAILED, Verdict.PASSED)
+    assert answer_of(before.seen.function) is None and answer_of(after.seen.function) == 0
+
+
+def test_a_fix_of_a_tree_that_has_it_is_told_so(source: SourceTree, tmp_path: Path) -> None:
+    """Applied where the distribution's release carries it already."""
+    base, fixed = tmf_deadlock.planted(source)
+    series = read_series(tmf_deadlock.posted(source.repository, base.commit, fixed, tmp_path))
+    done = apply_series(source.repository, source.commit, series)
+    assert done.failed is not None
+    assert {hunk.diagnosis for hunk in done.failed.hunks} == {Diagnosis.ALREADY_APPLIED}

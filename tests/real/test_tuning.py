@@ -13,9 +13,10 @@ from lab.errors import HostError
 from lab.host.cpu_plan import Threads
 from lab.host.cpu_plan_apply import apply_plan, threads_of, verify_plan
 from lab.host.cpu_plan_choice import plan_cpus
+from lab.host.exclusive import host_lock
 from lab.host.passport_reading import NoiseWatch, read_noise
 from lab.host.topology import read_topology
-from lab.host.tuning import host_lock, propose, restore, tune
+from lab.host.tuning import propose, restore, tune
 from lab.host.tuning_controls import HostControls
 from lab.host.tuning_journal import JournalFile
 

@@ -1,0 +1,130 @@
+"""Block jobs and graph changes that drain the loaded disk's queues, with its data verified meanwhile and afterwards.
+
+Commands and events: qapi/block-core.json, qapi/job.json. A drain stops the virtqueues of a device, waits for what is in
+flight and starts them again in their IOThreads: where requests are lost or a wait never ends.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from lab.scenario.load import AREA_MIB, DISK_MIB
+from lab.scenario.stage import ScenarioError, Stage
+
+_MIB = 1 << 20
+_SLOW_IOPS = 200
+_GROWN_MIB = DISK_MIB + 16
+
+
+def snapshot(stage: Stage, number: int) -> None:
+    """Put a qcow2 overlay on the loaded disk (blockdev-snapshot-sync)."""
+    stage.disturb("blockdev-snapshot-sync")
+    _overlay(stage, number)
+
+
+def stream(stage: Stage, number: int) -> None:
+    """Put an overlay on the disk and stream what is below into it."""
+    overlay = _overlay(stage, number)
+    stage.disturb("block-stream")
+    stage.qmp("block-stream", {"job-id": f"stream{number}", "device": overlay})
+    stage.end_block_job(f"stream{number}")
+
+
+def commit(stage: Stage, number: int) -> None:
+    """Put an overlay on the disk, let it fill, and commit it into what is below while it is written."""
+    overlay = _overlay(stage, number)
+    stage.settle()
+    stage.disturb("block-commit")
+    stage.qmp("block-commit", {"job-id": f"commit{number}", "device": overlay})
+    stage.end_block_job(f"commit{number}", pivot=True)
+
+
+def mirror(stage: Stage, number: int) -> None:
+    """Mirror the disk to another file and go on with that one (blockdev-mirror, pivot)."""
+    target = _raw_target(stage, f"mirror{number}")
+    stage.disturb("blockdev-mirror")
+    arguments = {"job-id": f"mirror-job{number}", "device": _root_node(stage), "target": target, "sync": "full"}
+    stage.qmp("blockdev-mirror", arguments)
+    stage.end_block_job(f"mirror-job{number}", pivot=True)
+
+
+def backup(stage: Stage, number: int) -> None:
+    """Copy the disk as it is at one moment (blockdev-backup); what was there before must be in the copy."""
+    name = f"backup{number}"
+    target = _raw_target(stage, name)
+    stage.disturb("blockdev-backup")
+    arguments = {"job-id": f"backup-job{number}", "device": _root_node(stage), "target": target, "sync": "full"}
+    stage.qmp("blockdev-backup", arguments)
+    stage.end_block_job(f"backup-job{number}")
+    stage.qmp("blockdev-del", {"node-name": target})
+    if not _same_beginning(stage.site.disk_file, stage.site.scratch / f"{name}.raw"):
+        raise ScenarioError("the backup does not hold the data that was on the disk before")
+
+
+def resize(stage: Stage, number: int) -> None:
+    """Grow the disk; the guest must see it (block_resize). Each time a MiB more."""
+    size = (_GROWN_MIB + number) * _MIB
+    stage.disturb("block_resize")
+    stage.qmp("block_resize", {"node-name": _root_node(stage), "size": size})
+    stage.wait_disk_size(size)
+
+
+def throttle(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
+    """Throttle the disk, and let it go again (block_set_io_throttle)."""
+    none = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
+    device = {"id": _block_device(stage)["qdev"]}
+    stage.disturb("throttle on")
+    stage.qmp("block_set_io_throttle", {**device, **none, "iops": _SLOW_IOPS})
+    stage.disturb("throttle off")
+    stage.qmp("block_set_io_throttle", {**device, **none})
+
+
+def _overlay(stage: Stage, number: int) -> str:
+    name = f"overlay{number}"
+    arguments = {
+        "node-name": _root_node(stage),
+        "snapshot-file": str(stage.site.scratch / f"{name}.qcow2"),
+        "snapshot-node-name": name,
+        "format": "qcow2",
+    }
+    stage.qmp("blockdev-snapshot-sync", arguments)
+    return name
+
+
+def _raw_target(stage: Stage, name: str) -> str:
+    path = stage.site.scratch / f"{name}.raw"
+    path.touch()
+    os.truncate(path, DISK_MIB * _MIB)
+    file = {"driver": "file", "filename": str(path)}
+    stage.qmp("blockdev-add", {"driver": "raw", "node-name": name, "file": file})
+    return name
+
+
+def _root_node(stage: Stage) -> str:
+    """Return the node that the device uses now.
+
+    :raise ScenarioError: QEMU does not name one.
+    """
+    inserted = _block_device(stage).get("inserted", {})
+    if "node-name" not in inserted:
+        raise ScenarioError(f"query-block names no node of {stage.disk_device}")
+    return str(inserted["node-name"])
+
+
+def _block_device(stage: Stage) -> dict[str, Any]:
+    """Return what QEMU says of the loaded disk; the device of a virtio-blk disk is known by its QOM path only.
+
+    :raise ScenarioError: QEMU does not know it.
+    """
+    for device in stage.qmp("query-block"):
+        if stage.disk_device in str(device.get("qdev", "")):
+            return dict(device)
+    raise ScenarioError(f"query-block does not know {stage.disk_device}")
+
+
+def _same_beginning(one: Path, other: Path) -> bool:
+    """Tell whether the old areas of two images are equal."""
+    with one.open("rb") as first, other.open("rb") as second:
+        return first.read(AREA_MIB * _MIB) == second.read(AREA_MIB * _MIB)

@@ -1,0 +1,32 @@
+"""What a guest's kernel said on its console to the lines that mean something broke. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_BROKEN = re.compile(
+    r"BUG:|WARNING: CPU|Oops|general protection|Call Trace|kernel panic|"
+    r"I/O error|Buffer I/O|Medium Error|critical \S+ error|rejecting I/O|"
+    r"device offlined|Device not ready|task abort|timed out|hung_task|blocked for more than",
+    re.IGNORECASE,
+)
+_STALL = re.compile(r"rcu: INFO: .*stall|soft lockup|clocksource: .*unstable", re.IGNORECASE)
+"""A guest whose vCPUs do not run for seconds: seen where QEMU gets no CPU time, so it is no finding by itself."""
+_MOST = 5
+
+
+def broken_lines(console: str) -> tuple[str, ...]:
+    """Return the lines that mean an error of the guest's disks or kernel, the first few.
+
+    :param console: what was said from the beginning of the scenario on.
+    """
+    return _matching(console, _BROKEN)
+
+
+def stall_lines(console: str) -> tuple[str, ...]:
+    """Return the lines in which the guest says that its vCPUs did not run."""
+    return _matching(console, _STALL)
+
+
+def _matching(console: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    return tuple(line.strip() for line in console.splitlines() if pattern.search(line))[:_MOST]

@@ -1,0 +1,249 @@
+"""A guest under load, and what a scenario may do to it: QMP, shell, files, and marks on the clock of the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.deadline import Deadline
+from lab.errors import MonitorError, StageError
+from lab.machine.command_line import GuestBoot
+from lab.machine.guest import CONSOLE_LOG, Guest, connected
+from lab.machine.guest_clock import guest_time_s
+from lab.machine.guest_shell import GuestShell, RunKey
+from lab.machine.mapping import Device
+from lab.machine.spec import Controller
+from lab.scenario.load import Load
+from lab.scenario.service import Mark
+
+STEP_S = 60.0
+"""How long a step of a scenario may take. Milliseconds with KVM; a busy host without it needs some seconds."""
+_SETTLE_S = 1.5
+_LOOK_S = 0.05
+
+
+class ScenarioError(StageError):
+    """The machine did not do what it must: a finding."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What does not change while a scenario is on.
+
+    :param boot: complete, the key included: what a second QEMU of the same machine is started with.
+    :param key: lets us into the guest again after a reset.
+    :param disk_file: image of the loaded disk, raw, on this host.
+    :param scratch: a folder of the host for images that a scenario makes.
+    :param evidence: of the first QEMU, where the guest booted.
+    """
+
+    qemu: Path
+    firmware: tuple[Path, ...]
+    boot: GuestBoot
+    key: RunKey
+    disk_file: Path
+    scratch: Path
+    evidence: Path
+
+
+class Stage:
+    """What a scenario is given.
+
+    :param guest: running; its first controller has the disk that is loaded.
+    :param load: fio on that disk.
+    :param stack: closed when the scenario is over; whatever a scenario starts is ended by it.
+    :param make_deadline: the clock that waits go by.
+    :ivar marks: the disturbances so far, in order.
+    :ivar guest_ended: the scenario has ended the guest, as it was meant to.
+    """
+
+    def __init__(
+        self,
+        guest: Guest,
+        load: Load,
+        site: Site,
+        stack: ExitStack,
+        *,
+        make_deadline: Callable[[float], Deadline] = Deadline,
+    ) -> None:
+        self.guest = guest
+        self.load = load
+        self.site = site
+        self.stack = stack
+        self.make_deadline = make_deadline
+        self.marks: list[Mark] = []
+        self.guest_ended = False
+
+    @property
+    def shell(self) -> GuestShell:
+        """The shell of the guest, wherever it runs now."""
+        return self.guest.shell
+
+    @property
+    def controller(self) -> Controller:
+        """The controller of the disk that is loaded."""
+        return self.guest.spec.controllers[0]
+
+    @property
+    def disk_device(self) -> str:
+        """The id of the loaded disk's device."""
+        disk = self.controller.disks[0]
+        return self.controller.id if self.controller.model is Device.VIRTIO_BLK else f"{disk.id}-dev"
+
+    def qmp(self, command: str, arguments: Mapping[str, object] | None = None) -> Any:
+        """Run a QMP command that must work.
+
+        :raise ScenarioError: QEMU refuses it.
+        :raise DeadlineError: QEMU does not answer.
+        :raise MonitorError: QEMU went away.
+        """
+        try:
+            return self.guest.monitor.execute(command, arguments, timeout_s=STEP_S)
+        except MonitorError as err:
+            if "refused" in err.message:
+                raise ScenarioError(f"{command}: {err.message}") from err
+            raise
+
+    def refuses(self, command: str, arguments: Mapping[str, object]) -> bool:
+        """Run a QMP command that must not work, and tell whether QEMU refused it.
+
+        :raise StageError: QEMU does not answer or went away.
+        """
+        try:
+            self.guest.monitor.execute(command, arguments, timeout_s=STEP_S)
+        except MonitorError as err:
+            if "refused" in err.message:
+                return True
+            raise
+        return False
+
+    def event(self, name: str, **data: object) -> Any:
+        """Wait for an event with these values in its data and return its data.
+
+        :raise DeadlineError: it does not come.
+        :raise MonitorError: QEMU went away.
+        """
+        return self.guest.monitor.wait_event(
+            name, timeout_s=STEP_S, match=lambda found: all(found.get(key) == value for key, value in data.items())
+        )
+
+    def disturb(self, name: str) -> None:
+        """Mark a disturbance that is about to come, after the load had time to be steady.
+
+        :raise StageError: the guest does not answer, or fio ended before.
+        """
+        self.settle()
+        self.marks.append(Mark(name, guest_time_s(self.shell)))
+
+    def settle(self, seconds: float = _SETTLE_S) -> None:
+        """Let the load run, and make sure that it still does.
+
+        :raise ScenarioError: fio ended.
+        :raise StageError: the guest does not answer.
+        """
+        self.make_deadline(seconds).rest()
+        self.guest.check_alive()
+        if not self.load.is_running():
+            raise ScenarioError("fio ended in the middle of the scenario: a request failed, or data was wrong")
+
+    def disks(self) -> frozenset[str]:
+        """Return the names of the guest's disks.
+
+        :raise StageError: the guest does not answer.
+        """
+        return frozenset(self.shell.run("ls /sys/block", timeout_s=STEP_S).stdout.split())
+
+    def new_disk(self, before: frozenset[str]) -> str:
+        """Wait for a disk that was not there and return its name.
+
+        :raise ScenarioError: none comes.
+        :raise StageError: the guest does not answer.
+        """
+        try:
+            return self.make_deadline(STEP_S).wait_for(
+                "the guest to see a disk", lambda: next(iter(self.disks() - before), None), interval_s=_LOOK_S
+            )
+        except StageError as err:
+            raise self.guest.why(ScenarioError(f"the plugged disk did not appear: {err.message}")) from err
+
+    def gone_disk(self, name: str) -> None:
+        """Wait until the guest has let a disk go.
+
+        :raise ScenarioError: it keeps it.
+        :raise StageError: the guest does not answer.
+        """
+        try:
+            self.make_deadline(STEP_S).wait_for(
+                f"the guest to let {name} go", lambda: name not in self.disks() or None, interval_s=_LOOK_S
+            )
+        except StageError as err:
+            raise self.guest.why(ScenarioError(f"the unplugged disk did not go away: {err.message}")) from err
+
+    def read_disk(self, name: str) -> None:
+        """Read the beginning of a disk, so that its queues are used.
+
+        :raise ScenarioError: it cannot be read.
+        :raise StageError: the guest does not answer.
+        """
+        command = f"dd if=/dev/{name} of=/dev/null bs=64k count=64 iflag=direct"
+        done = self.shell.run(command, timeout_s=STEP_S, check=False)
+        if done.exited != 0:
+            raise ScenarioError(f"the plugged disk {name} cannot be read: {done.stderr.strip()[-300:]}")
+
+    def wait_disk_size(self, size_bytes: int) -> None:
+        """Wait until the guest sees a size of the loaded disk; a SCSI disk has to be asked to look.
+
+        :raise ScenarioError: it does not.
+        :raise StageError: the guest does not answer.
+        """
+        name = self.load.device.removeprefix("/dev/")
+        folder = f"/sys/block/{name}"
+        look = f"(test ! -e {folder}/device/rescan || echo 1 >{folder}/device/rescan); cat {folder}/size"
+
+        def seen() -> bool | None:
+            return self.shell.run(look, timeout_s=STEP_S).stdout.strip() == str(size_bytes // 512) or None
+
+        try:
+            self.make_deadline(STEP_S).wait_for("the guest to see the new size", seen, interval_s=_LOOK_S)
+        except StageError as err:
+            raise self.guest.why(ScenarioError(f"the guest does not see the new size: {err.message}")) from err
+
+    def reset_guest(self, command: str) -> None:
+        """Reset the guest with a QMP command, and connect to it again when it has booted.
+
+        The load of before is gone with the guest's memory: nobody asks it any more.
+
+        :raise ScenarioError: QEMU refuses.
+        :raise StageError: the guest does not come up again.
+        """
+        console = self.guest.evidence / CONSOLE_LOG
+        said_before = console.stat().st_size
+        self.shell.close()
+        self.qmp(command)
+        process, monitor = self.guest.process, self.guest.monitor
+        shell = connected(process, monitor, console, self.site.key, Deadline(STEP_S), from_byte=said_before)
+        self.stack.callback(shell.close)
+        old = self.guest
+        self.move_to(Guest(old.spec, process, monitor, shell, old.threads, old.boot_s, old.evidence))
+
+    def move_to(self, guest: Guest) -> None:
+        """Go on with another guest: the same one after a reset, or where it was migrated to."""
+        self.guest = guest
+        self.load.shell = guest.shell
+
+    def end_block_job(self, job: str, *, pivot: bool = False) -> None:
+        """Wait for the end of a block job, which completes by itself or is told to when it is ready.
+
+        :raise ScenarioError: it ended with an error.
+        :raise StageError: it does not end.
+        """
+        if pivot:
+            self.event("BLOCK_JOB_READY", device=job)
+            self.disturb(f"complete {job}")
+            self.qmp("job-complete", {"id": job})
+        ended = self.event("BLOCK_JOB_COMPLETED", device=job)
+        if "error" in ended:
+            raise ScenarioError(f"the block job {job} failed: {ended['error']}")

@@ -1,0 +1,60 @@
+"""Scenarios under a real guest whose every byte is verified."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.build.build import Build
+from lab.host.accelerator_choice import AcceleratorChoice
+from lab.image.guest_image import GuestImage
+from lab.machine.mapping import Device
+from lab.scenario.catalogue import SCENARIOS, Scenario
+from lab.scenario.load import AREA_MIB
+from lab.scenario.perform import Ground, ScenarioResult, Verdict, perform
+from lab.scenario.stage import Stage
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def ground(qemu_binary: Build, guest_image: GuestImage, accelerator: AcceleratorChoice) -> Ground:
+    """The baseline with a virtio-scsi disk."""
+    return Ground(qemu_binary.qemu, qemu_binary.firmware, guest_image, accelerator.accelerator, Device.VIRTIO_SCSI)
+
+
+def corrupt(offset_bytes: int) -> Scenario:
+    """Return a scenario that overwrites a MiB of the disk behind QEMU's back."""
+
+    def perform_it(stage: Stage, number: int) -> None:
+        stage.disturb("corrupt")
+        with stage.site.disk_file.open("r+b") as disk:
+            disk.seek(offset_bytes)
+            disk.write(b"x" * MIB)
+
+    return Scenario("corrupt", perform_it)
+
+
+def told(result: ScenarioResult) -> tuple[Verdict, str]:
+    """What a failing test shows."""
+    return result.verdict, result.reason
+
+
+def test_a_guest_is_migrated_under_load_to_other_iothreads(ground: Ground, tmp_path: Path) -> None:
+    """Every byte is right afterwards, and the disturbance is seen in the trace."""
+    result = perform(SCENARIOS["migrate"], ground, times=1, evidence=tmp_path)
+    assert told(result) == (Verdict.PASSED, "")
+    assert [gap.name for gap in result.gaps] == ["migrate"] and result.completed > 100
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_data_that_is_damaged_behind_qemus_back_is_seen(ground: Ground, tmp_path: Path) -> None:
+    """Old data: without this, a scenario that loses what was there before would pass."""
+    result = perform(corrupt(2 * MIB), ground, times=1, evidence=tmp_path)
+    assert result.verdict is Verdict.FAILED and "was there before is damaged" in result.reason
+
+
+def test_new_data_that_is_damaged_is_seen(ground: Ground, tmp_path: Path) -> None:
+    """What fio writes and reads back all the time."""
+    result = perform(corrupt(AREA_MIB * MIB), ground, times=20, evidence=tmp_path)
+    assert result.verdict is Verdict.FAILED
+    assert "bad magic header" in result.reason or "fio ended in the middle" in result.reason

@@ -1,0 +1,82 @@
+"""A stage whose guest, monitor and load answer from tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+
+from lab.errors import DeadlineError
+from lab.machine.command_line import GuestBoot
+from lab.machine.guest import Guest
+from lab.machine.mapping import Device, IOThreadMapping
+from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend
+from lab.scenario.load import Load
+from lab.scenario.stage import Site, Stage
+from lab.testing import Answer, FakeClock, FakeMonitor, FakeProcess, FakeShell
+
+QUIET: dict[str, Answer] = {
+    "test ! -e /tmp/lab/load.status": "",
+    "adjtimex": "time.tv_sec: 1000\ntime.tv_usec: 500000\n",
+}
+
+
+class EventMonitor(FakeMonitor):
+    """A fake monitor with events to come.
+
+    :param events: name to the data of each, in order; a name that has none left never comes.
+    """
+
+    def __init__(self, answers: Mapping[str, object], events: Mapping[str, list[dict[str, object]]]) -> None:
+        super().__init__(answers)
+        self._to_come = {name: list(data) for name, data in events.items()}
+
+    def wait_event(self, name: str, *, timeout_s: float, match: Callable[[Any], bool] = lambda _: True) -> Any:
+        """Return the next event that matches."""
+        for data in self._to_come.get(name, []):
+            if match(data):
+                self._to_come[name].remove(data)
+                return data
+        raise DeadlineError(f"waited {timeout_s:g} s for event {name}, and it did not come")
+
+
+def staged(
+    folder: Path,
+    *,
+    qmp: Mapping[str, object] | None = None,
+    events: Mapping[str, list[dict[str, object]]] | None = None,
+    shell: Mapping[str, Answer] | None = None,
+    device: Device = Device.VIRTIO_SCSI,
+    exited: int | None = None,
+) -> Stage:
+    """Return a stage; what it is asked and not told fails the test."""
+    controller = Controller(
+        "ctl0", device, 2, (Disk("disk0", NullBackend()),), IOThreadMapping.round_robin(("iothread0", "iothread1"))
+    )
+    spec = MachineSpec("tcg", 2, 512, (IOThread("iothread0"), IOThread("iothread1")), (controller,))
+    (folder / "qemu.log").touch()
+    (folder / "console.log").touch()
+    talk = FakeShell({**QUIET, **(shell or {})})
+    clock = FakeClock()
+    guest = Guest(
+        spec,
+        FakeProcess(log=folder / "qemu.log", exited=exited),
+        EventMonitor(qmp or {}, events or {}),
+        talk,
+        cast("Any", None),
+        1.0,
+        folder,
+    )
+    load = Load(talk, "/dev/sda", folder, make_deadline=clock.deadline)
+    site = Site(
+        Path("qemu"), (), GuestBoot(Path("k"), Path("i"), ""), cast("Any", None), folder / "disk0.raw", folder, folder
+    )
+    return Stage(guest, load, site, ExitStack(), make_deadline=clock.deadline)
+
+
+def executed(stage: Stage) -> list[str]:
+    """Return the QMP commands so far."""
+    monitor = stage.guest.monitor
+    assert isinstance(monitor, FakeMonitor)
+    return [command for command, _arguments in monitor.executed]

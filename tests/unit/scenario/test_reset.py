@@ -1,0 +1,44 @@
+"""Resets, pauses and ends, against a QEMU that answers from a table."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import MonitorError
+from lab.scenario.reset import quit_under_load, reset_lun, stop_and_continue
+from lab.scenario.stage import ScenarioError
+from tests.unit.scenario.staged import executed, staged
+
+
+def test_a_logical_unit_reset_that_fails_is_a_finding(tmp_path: Path) -> None:
+    """With sg_reset's own words; one that works is not."""
+    reset_lun(staged(tmp_path, shell={"sg_reset": ""}), 0)
+    with pytest.raises(ScenarioError, match="Operation not permitted"):
+        reset_lun(staged(tmp_path, shell={"sg_reset": (1, "", "sg_reset: Operation not permitted")}), 0)
+
+
+def test_stopped_cpus_go_on(tmp_path: Path) -> None:
+    """After a second of the stage's clock."""
+    stage = staged(tmp_path, qmp={"stop": {}, "cont": {}})
+    stop_and_continue(stage, 0)
+    assert executed(stage) == ["stop", "cont"]
+
+
+@pytest.mark.parametrize(("exited", "said"), [(None, "did not end"), (-6, "status -6"), (1, "status 1")])
+def test_a_quit_must_end_qemu_in_good_order(tmp_path: Path, exited: int | None, said: str) -> None:
+    """With requests in flight; the connection may be closed before the answer is out."""
+    stage = staged(tmp_path, qmp={"quit": MonitorError("the QMP connection failed")})
+    stage.settle = lambda seconds=0.0: None  # type: ignore[method-assign]
+    stage.guest.process.exited = exited  # type: ignore[attr-defined]
+    with pytest.raises(ScenarioError, match=said):
+        quit_under_load(stage, 0)
+    assert stage.guest_ended
+
+
+def test_a_qemu_that_quits_with_zero_has_passed(tmp_path: Path) -> None:
+    """Nobody asks the guest any more."""
+    stage = staged(tmp_path, qmp={"quit": {}})
+    stage.settle = lambda seconds=0.0: None  # type: ignore[method-assign]
+    stage.guest.process.exited = 0  # type: ignore[attr-defined]
+    quit_under_load(stage, 0)
+    assert stage.guest_ended
