@@ -133,6 +133,8 @@ def printable(text: str) -> str:
 
     Tabs and newlines stay; bidirectional overrides, which can hide what a line says, are shown too.
     """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text  # a long table, at once
     return "".join(char if char in "\n\t" or _is_harmless(char) else ascii(char)[1:-1] for char in text)
 
 

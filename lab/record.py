@@ -2,9 +2,7 @@
 
 Both halves of the lab meet here: experiments write records, analysis reads them. Nothing else is shared.
 
-Format history:
-
-1. first version.
+Format history: 1 is the first version.
 """
 
 from __future__ import annotations
@@ -160,17 +158,20 @@ def json_from_scheduled(run: ScheduledRun) -> dict[str, Any]:
     }
 
 
-def scheduled_from_json(value: Any) -> ScheduledRun:
+def scheduled_from_json(value: Any, cells: dict[str, Cell] | None = None) -> ScheduledRun:
     """Return the scheduled run of a JSON object.
 
+    :param cells: cells that were read before, to be shared and added to: with thousands of lines, time and memory.
     :raise InputError: it is not one, or of another format; the message names the key.
     """
     try:
         _item(value, "format", _format)
-        cell = Cell(_item(value, "arm", Arm), Point.from_levels(_item(value, "levels", _levels)))
-        return ScheduledRun(
-            _item(value, "block", _positive), _item(value, "position", _positive), cell, _item(value, "seed", _whole)
-        )
+        name = f"{value['arm']} {value['levels']!r}"  # 1, 1.0 and true are equal levels with unequal names
+        cells = {} if cells is None else cells
+        if name not in cells:
+            cells[name] = Cell(_item(value, "arm", Arm), Point.from_levels(_item(value, "levels", _levels)))
+        block, position = (_item(value, key, _positive) for key in ("block", "position"))
+        return ScheduledRun(block, position, cells[name], _item(value, "seed", _whole))
     except (KeyError, TypeError, ValueError) as err:
         raise InputError(f"this is not a scheduled run: {_why(err)}") from err
 
@@ -202,12 +203,11 @@ def json_from_record(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def record_from_json(value: Any) -> RunRecord:
+def record_from_json(value: Any, cells: dict[str, Cell] | None = None) -> RunRecord:
     """Return the record of a JSON object: the inverse of :func:`json_from_record`.
-
     :raise InputError: it is not one; the message names the key.
     """
-    scheduled = scheduled_from_json(value)
+    scheduled = scheduled_from_json(value, cells)
     try:
         record = RunRecord(
             scheduled=scheduled,

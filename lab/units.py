@@ -47,12 +47,17 @@ METRICS: dict[str, Metric] = {
         Metric("main_loop_cpu_ns_per_io", "ns", Better.LOWER, "main loop CPU time per I/O"),
         Metric("boot_s", "s", Better.LOWER, "boot time"),
         Metric("service_gap_ms", "ms", Better.LOWER, "service gap"),
+        Metric("recovery_ms", "ms", Better.LOWER, "time until service is back"),
+        Metric("dip_percent", "%", Better.HIGHER, "lowest throughput, of before"),
+        Metric("downtime_ms", "ms", Better.LOWER, "time in which the guest was stopped"),
+        Metric("scenario_ms", "ms", Better.LOWER, "time the scenario took"),
         Metric("queue_fairness", "", Better.HIGHER, "fairness across queues"),
     )
 }
 """Every metric a run may carry. A name that is not here has no known direction and is never judged.
 
-``service_gap_ms`` is the longest time without a completed request; ``queue_fairness`` is Jain's index of the requests
+``service_gap_ms`` is the longest time without a completed request, and with the others below it what a scenario cost
+(docs/scenarios.md); ``queue_fairness`` is Jain's index of the requests
 per virtqueue, 1 where all are served alike, 1/n where one of n gets everything (Jain, Chiu, Hawe, DEC-TR-301, 1984).
 """
 
@@ -115,14 +120,19 @@ def text_from_quantity(value: float, unit: str) -> str:
 
 
 def _significant(value: float, digits: int) -> str:
-    """Return a number with so many significant digits; large ones in full rather than as 1.234e+04."""
+    """Return a number with so many significant digits; up to 1e9 in full rather than as 1.234e+04."""
     text = f"{value:.{digits}g}"
-    return f"{float(text):.0f}" if "e+" in text else text
+    return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e9 else text
 
 
 def text_from_percent(fraction: float) -> str:
     """Return a signed percentage of a fraction: ``0.031`` gives ``+3.1 %``."""
-    return f"{round(100 * fraction, 1) + 0.0:+.1f} %"  # + 0.0: never "-0.0"
+    return f"{text_from_signed(round(100 * fraction, 1) + 0.0)} %"  # + 0.0: never "-0.0"
+
+
+def text_from_signed(number: float) -> str:
+    """Return a number with its sign and one decimal; an absurdly large one as a power of ten, so that tables fit."""
+    return f"{number:+.1f}" if abs(number) < 1e6 else f"{number:+.3g}"
 
 
 def text_from_cpus(cpus: Iterable[int]) -> str:

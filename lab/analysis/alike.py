@@ -43,7 +43,7 @@ _HOST = (
     "transparent_hugepages",
     "hypervisor",
 )
-_SOFTWARE = ("accelerator", "guest_image", "guest_kernel", "guest_programs")
+SOFTWARE = ("accelerator", "guest_image", "guest_kernel", "guest_programs")
 
 
 def host_differences(one: Results, other: Results) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def setting_differences(one: Results, other: Results) -> tuple[str, ...]:
     Blocks, seeds, names and what is judged may differ.
     """
     return (
-        *_differences("the software", one.host, other.host, _SOFTWARE),
+        *_differences("the software", one.host, other.host, SOFTWARE),
         *_differences("the question", dict(one.question.settings), dict(other.question.settings)),
     )
 

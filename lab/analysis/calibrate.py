@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.analysis.calibration import Calibration, PointNoise, Shift, Target
+from lab.analysis.calibration import Calibration, PointNoise, Shift, Target, conditions_of
 from lab.analysis.campaigns import Called, called
 from lab.analysis.compare import Comparison, points_in_order
 from lab.analysis.frame import pairs_from_frame
@@ -101,6 +101,7 @@ def calibration_from_campaigns(
         ),
         shifts=tuple(shift for campaign in others for shift in _shifts(campaign)),
         folders=tuple(c.results.path.name for c in (alike, *(campaign.comparison for campaign in others))),
+        conditions=conditions_of(alike.results),
     )
 
 

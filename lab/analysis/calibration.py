@@ -18,6 +18,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from lab.analysis.alike import SOFTWARE
+from lab.analysis.question import Question
 from lab.analysis.results import Results
 from lab.errors import InputError
 from lab.files import MIB, read_input
@@ -25,6 +27,13 @@ from lab.settings import state_path
 
 FORMAT = 1
 _LARGEST_FILE_BYTES = 16 * MIB
+
+_OF_CAMPAIGNS = ("control", "candidate_latency_ns")
+"""What campaigns of a calibration have, and ordinary experiments do not."""
+
+_OF_JOBS = ("machine.", "scenario.", "factors.", "profile.", "judge.")
+_TUNING = ("usable_cpus", "governors", "turbo", "transparent_hugepages", "hypervisor")
+"""What of the host changes noise and is not part of its fingerprint."""
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -95,6 +104,7 @@ class Calibration:
     :param false_alarm_high: likewise.
     :param shifts: what rebuilds and injected slowdowns moved.
     :param folders: names of the results folders it was made from.
+    :param conditions: under which it was measured (:func:`conditions_of`).
     """
 
     target: Target
@@ -109,6 +119,7 @@ class Calibration:
     noise: tuple[PointNoise, ...]
     shifts: tuple[Shift, ...]
     folders: tuple[str, ...]
+    conditions: tuple[tuple[str, str], ...]
 
     @property
     def smallest_change(self) -> float | None:
@@ -125,6 +136,44 @@ class Calibration:
     def spread_of(self, point: str, metric: str) -> float | None:
         """Return the spread of a pair's log ratio at a point; None where it was not measured."""
         return next((one.spread for one in self.noise if (one.point, one.metric) == (point, metric)), None)
+
+
+def conditions_of(results: Results) -> tuple[tuple[str, str], ...]:
+    """Return what noise and false alarms depend on beside host, job and profile by name: settings, question, tuning."""
+    host = [(f"host.{name}", json.dumps(results.host.get(name), sort_keys=True)) for name in (*_TUNING, *SOFTWARE)]
+    return (*_asked(results.question), *host)
+
+
+def _asked(question: Question) -> tuple[tuple[str, str], ...]:
+    settings = [(name, text) for name, text in question.settings if name not in _OF_CAMPAIGNS]
+    judged = [(f"judge.{metric.name}", f"{question.effect_of(metric):g}") for metric in question.metrics]
+    return (*settings, ("judge.alpha", f"{question.alpha:g}"), *judged)
+
+
+def changed_since(calibration: Calibration, question: Question) -> tuple[str, ...]:
+    """Return which keys of a job were changed since its calibration, sorted.
+
+    :param question: as the job file has it, its profile chosen; what is only known of a run is left out.
+    """
+    then, now = (
+        {name: text for name, text in pairs if name.startswith(_OF_JOBS)}
+        for pairs in (calibration.conditions, _asked(question))
+    )
+    return tuple(sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)))
+
+
+def why_stale(calibration: Calibration, results: Results) -> str:
+    """Return why a calibration says nothing about results of the same host, job and profile; empty where it does."""
+    then, now = dict(calibration.conditions), dict(conditions_of(results))
+    changed = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return f"the calibration of {calibration.measured_at[:10]} had another {', '.join(changed[:3])}{more}"
+    if {record.host for record in results.records} - {calibration.target.host}:
+        return "runs of other hosts are among these, whose noise the calibration does not know"
+    if results.sessions > 1:
+        return "the arms were measured in two sessions, and calibrations are about one"
+    return ""
 
 
 def target_of(results: Results) -> Target | None:
@@ -184,8 +233,13 @@ def text_from_calibration(calibration: Calibration) -> str:
     return json.dumps({"format": FORMAT, **asdict(calibration)}, indent=2, allow_nan=False) + "\n"
 
 
-def calibration_sentence(calibration: Calibration | None) -> str:
-    """Return what a report says of the calibration, in one sentence without its full stop."""
+def calibration_sentence(calibration: Calibration | None, stale: str = "") -> str:
+    """Return what a report says of the calibration, in one sentence without its full stop.
+
+    :param stale: why there is one, but not for these results.
+    """
+    if stale:
+        return f"uncalibrated: {stale}"
     if calibration is None:
         return "uncalibrated: false alarms of this host have not been measured ('lab calibrate JOB' does)"
     smallest, layout = calibration.smallest_change, calibration.layout_noise

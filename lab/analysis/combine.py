@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lab.analysis.alike import build_differences, host_differences, setting_differences
+from lab.analysis.alike import build_differences, host_differences, setting_differences, unlike_reasons
 from lab.analysis.compare import compare_results
 from lab.analysis.results import Results
 from lab.errors import InputError, NotComparableError
 from lab.record import Arm, Cell, RunRecord, ScheduledRun
-from lab.units import text_from_percent
+from lab.units import Metric, text_from_percent
 
 _SOURCE = ("commit", "tree_id", "configure_options")
 
@@ -31,20 +31,25 @@ def pooled(several: Sequence[Results]) -> Results:
         raise InputError("a results folder is named twice", remedy="name each once")
     for other in others:
         found = [*setting_differences(first, other), *_source_differences(first, other)]
-        if first.question.metrics != other.question.metrics or first.question.alpha != other.question.alpha:
-            found.append("the question: [judge] decides by other metrics or another alpha")
+        if _judge(first) != _judge(other):
+            found.append("the question: [judge] decides by other metrics, another alpha or another smallest effect")
+        # Builds of the pooled result are the first's, which are looked at when it is judged.
+        found += [f"{other.path.name}: {reason}" for reason in unlike_reasons(other)]
         _refuse(first, other, found)
     schedule: list[ScheduledRun] = []
     records: list[RunRecord] = []
     for results in several:
-        last = max((run.block for run in schedule), default=0)
+        # A CSV file has no schedule: its blocks are those that were measured.
+        last = max((run.block for run in (*schedule, *(record.scheduled for record in records))), default=0)
         schedule += [_moved(run, last) for run in results.schedule]
         records += [replace(record, scheduled=_moved(record.scheduled, last)) for record in results.records]
     hosts = {str(results.host.get("fingerprint")) for results in several}
-    warnings = [warning for results in several for warning in results.warnings]
+    warnings = list(dict.fromkeys(warning for results in several for warning in results.warnings))
+    warnings += [str(text) for other in others for text in other.builds.get("warnings", ())]
     if len(hosts) < len(several):
+        where = "one host" if len(hosts) == 1 else f"{len(hosts)} hosts"
         warnings.append(
-            f"{len(several)} experiments on {len(hosts)} hosts are pooled: their chance of a false alarm holds only if "
+            f"{len(several)} experiments on {where} are pooled: their chance of a false alarm holds only if "
             "it was decided before the first of them that there would be so many"
         )
     return replace(first, schedule=tuple(schedule), records=tuple(records), warnings=tuple(warnings))
@@ -81,6 +86,7 @@ def against_stored(results: Results, stored: Stored) -> Results:
     return replace(
         combined,
         builds={**results.builds, "baseline": builds[Arm.BASELINE]},
+        sessions=2,
         warnings=(*results.warnings, *other.warnings, note, *_control(results, other)),
     )
 
@@ -141,6 +147,11 @@ def _refuse(one: Results, other: Results, found: Sequence[str]) -> None:
             f"{one.path} and {other.path} cannot be compared:\n{listed}",
             remedy="measure both arms in one experiment, on one host: 'lab run'",
         )
+
+
+def _judge(results: Results) -> tuple[float, tuple[tuple[Metric, float], ...]]:
+    question = results.question
+    return question.alpha, tuple((metric, question.effect_of(metric)) for metric in question.metrics)
 
 
 def _source_differences(one: Results, other: Results) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from lab.analysis.alike import unlike_reasons
-from lab.analysis.calibration import Calibration, calibration_sentence
+from lab.analysis.calibration import Calibration, calibration_sentence, why_stale
 from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.family import PointComparison, Setting, compare_family
@@ -21,7 +21,7 @@ from lab.analysis.frame import frame_from_records
 from lab.analysis.results import Results
 from lab.analysis.verdict import Verdict, overall
 from lab.errors import ExitCode
-from lab.record import Level, Point, ScheduledRun
+from lab.record import Arm, Level, Point, ScheduledRun
 from lab.units import METRICS
 
 
@@ -63,7 +63,8 @@ class Comparison:
 def compare_results(results: Results, calibration: Calibration | None = None) -> Comparison:
     """Judge an experiment.
 
-    :param calibration: what is known of its host (:func:`lab.analysis.calibration.calibration_of`).
+    :param calibration: what is known of its host (:func:`lab.analysis.calibration.calibration_of`); the comparison has
+        none where it was made under other conditions.
     """
     question = results.question
     frame = frame_from_records(results.records)
@@ -74,6 +75,7 @@ def compare_results(results: Results, calibration: Calibration | None = None) ->
         unlike=unlike_reasons(results),
         undone=results.undone,
         unsteady=unsteady_caveats(results.ok),
+        unasked=_planned(results, Arm.BASELINE) - _planned(results, Arm.CANDIDATE),
     )
     compared = compare_family(question.metrics, frame, setting, judged=True)
     present = set(frame["metric"].unique())
@@ -86,8 +88,15 @@ def compare_results(results: Results, calibration: Calibration | None = None) ->
     if question.known_verdict and question.known_verdict != verdict.value:
         text = f"the demonstration series is known to be {question.known_verdict}, this experiment says {verdict.value}"
         caveats.append(Caveat(CaveatKind.CALIBRATION, text))
-    caveats.append(Caveat(CaveatKind.CALIBRATION, calibration_sentence(calibration)))
-    return Comparison(results, tuple(compared), verdict, tuple(caveats), findings(results.records), frame, calibration)
+    stale = why_stale(calibration, results) if calibration else ""
+    caveats.append(Caveat(CaveatKind.CALIBRATION, calibration_sentence(calibration, stale)))
+    known = None if stale else calibration
+    return Comparison(results, tuple(compared), verdict, tuple(caveats), findings(results.records), frame, known)
+
+
+def _planned(results: Results, arm: Arm) -> frozenset[tuple[int, str]]:
+    """Return block and point of each scheduled run of an arm."""
+    return frozenset((run.block, run.cell.point.id) for run in results.schedule if run.cell.arm is arm)
 
 
 def planned_runs(results: Results) -> tuple[ScheduledRun, ...]:

@@ -43,8 +43,8 @@ def experiment_caveats(results: Results) -> Iterator[Caveat]:
     yield from _cpus(results)
     short = sum(1 for record in results.ok if 0 < len(record.traces.get(_TRACE, ())) < FEWEST_READINGS)
     if short:
-        text = f"{short} runs have fewer than {FEWEST_READINGS} readings, too few to tell whether they were steady"
-        yield Caveat(CaveatKind.RUNS, text)
+        text = f"fewer than {FEWEST_READINGS} readings, too few to tell whether it was steady"
+        yield Caveat(CaveatKind.RUNS, f"{short} of {len(results.ok)} runs: {text}")
     yield from _notes(results)
 
 
@@ -93,6 +93,12 @@ def _tier(results: Results) -> Iterator[Caveat]:
             CaveatKind.TIER,
             "tier tcg (software emulation): the numbers support candidate against baseline on this host, "
             "never absolute IOPS or IOThread scaling",
+        )
+    elif results.tier == "qtest":
+        yield Caveat(
+            CaveatKind.TIER,
+            "tier qtest (no guest): the numbers support candidate against baseline and the cost of QEMU's own code on "
+            "this host, never what a guest would see; interrupts are not covered, and kicks take a longer way",
         )
     elif results.tier == "mixed":
         yield Caveat(CaveatKind.TIER, "runs of several accelerators: their absolute values must not be read together")

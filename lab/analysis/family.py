@@ -68,6 +68,8 @@ class Setting:
     :param undone: scheduled runs that were never made. While there are any, no verdict is given: a look on the way that
         may end the experiment would make the chance of a false alarm larger than ``alpha``.
     :param unsteady: by id of the point, caveats on runs that were not in steady state.
+    :param unasked: (block, id of the point) of runs of the candidate that nobody planned though the baseline's were: a
+        stored baseline may have more blocks.
     """
 
     question: Question
@@ -76,6 +78,7 @@ class Setting:
     unlike: tuple[str, ...]
     undone: int
     unsteady: Mapping[str, Sequence[Caveat]]
+    unasked: frozenset[tuple[int, str]] = frozenset()
 
 
 def compare_family(
@@ -95,7 +98,7 @@ def compare_family(
         effect = setting.question.effect_of(metric)
         first = index * len(setting.points)
         here = slice(first, first + len(setting.points))
-        summary = _Summary.of(lined_up, ratios[:, here])
+        summary = _Summary.of(lined_up, ratios[:, here], setting.unasked)
         drifting = tuple(drift_caveats(lined_up, metric, effect))
         for column, odd in enumerate(sample_caveats(lined_up, effect)):
             numbers = summary.numbers(column, bounds, first + column, float(adjusted[first + column]))
@@ -109,6 +112,7 @@ class _Summary:
     """What the pairs of a metric come to, one entry per point.
 
     :param unlike: blocks in which both runs exist but were made under unlike conditions.
+    :param lost: blocks in which the candidate owes a value that the baseline has, or a value is zero.
     """
 
     n: Array
@@ -117,9 +121,10 @@ class _Summary:
     baseline: Array
     candidate: Array
     unlike: Array
+    lost: Array
 
     @classmethod
-    def of(cls, pairs: Pairs, ratios: Array) -> _Summary:
+    def of(cls, pairs: Pairs, ratios: Array, unasked: frozenset[tuple[int, str]]) -> _Summary:
         paired = np.isfinite(ratios)
         n = paired.sum(axis=0)
         filled = np.where(paired, ratios, 0.0)
@@ -128,6 +133,9 @@ class _Summary:
             squares = np.where(paired, (filled - mean) ** 2, 0.0).sum(axis=0)
             spread = np.sqrt(squares / (n - 1))
         both = np.isfinite(pairs.baseline) & np.isfinite(pairs.candidate)
+        lost = np.isfinite(pairs.baseline) & ~(both & (pairs.baseline > 0) & (pairs.candidate > 0))
+        for row, column in np.argwhere(lost & ~both) if unasked else ():
+            lost[row, column] = (pairs.blocks[row], pairs.points[column].id) not in unasked
         return cls(
             n=n,
             mean=mean,
@@ -135,6 +143,7 @@ class _Summary:
             baseline=medians(np.where(paired, pairs.baseline, np.nan).T),
             candidate=medians(np.where(paired, pairs.candidate, np.nan).T),
             unlike=(both & ~pairs.alike).sum(axis=0),
+            lost=lost.sum(axis=0),
         )
 
     def numbers(self, column: int, bounds: Intervals, place: int, p_adjusted: float) -> Numbers | None:
@@ -183,6 +192,12 @@ def _compare_point(
         text = f"in {unlike} blocks the two runs were made on different hosts or accelerators"
         caveats.append(Caveat(CaveatKind.UNLIKE, text))
     needed = one.runs_needed(effect, question.alpha) if verdict is Verdict.INCONCLUSIVE else None
+    lost = int(one.summary.lost[one.column])
+    if lost and not setting.undone and verdict in (Verdict.NO_CHANGE_DETECTED, Verdict.IMPROVED):
+        # The candidate may fail just where it is slow. Without those runs the others are no pass.
+        verdict = Verdict.INCONCLUSIVE
+        text = f"no pass: {lost} of {len(setting.blocks)} blocks lack a usable value that the candidate owes"
+        caveats.append(Caveat(CaveatKind.MISSING, text))
     if setting.undone and verdict is not Verdict.INCONCLUSIVE:
         verdict, needed = Verdict.INCONCLUSIVE, len(setting.blocks)
     if setting.unlike or unlike:
@@ -207,7 +222,7 @@ def _verdict_caveats(one: _One, verdict: Verdict, alpha: float) -> list[Caveat]:
     """Return what keeps the numbers and the verdict from seeming to contradict each other."""
     fewest = blocks_for_level(alpha)
     if one.n < fewest:
-        text = f"{one.n} pairs; a verdict at alpha {alpha:g} needs at least {fewest}"
+        text = f"{one.n} {'pair' if one.n == 1 else 'pairs'}; a verdict at alpha {alpha:g} needs at least {fewest}"
         return [Caveat(CaveatKind.BLOCKS, text)]
     assert one.numbers is not None
     excluded = one.numbers.low > 1 or one.numbers.high < 1

@@ -6,9 +6,8 @@ run was tried again, the last ok attempt counts; the others stay on record and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,6 @@ from lab.record import Arm, Outcome, Point, RunRecord
 Array = NDArray[np.float64]
 _LARGEST_LOG = 300.0
 """Values read from a file may be absurd; their ratio must still have an exponential."""
-
-_WORDS = ("metric", "point", "arm", "host", "accelerator")
 
 
 @dataclass(frozen=True)
@@ -67,23 +64,36 @@ def frame_from_records(records: Iterable[RunRecord]) -> pd.DataFrame:
     chosen = [record for _, record in last.values()]
     counts = np.array([len(record.metrics) for record in chosen], dtype=np.intp)
 
-    def spread(values: list[object], kind: type) -> NDArray[Any]:
-        return np.repeat(np.array(values, dtype=kind), counts)
+    def spread(values: list[int]) -> NDArray[np.int64]:
+        return np.repeat(np.array(values, dtype=np.int64), counts)
+
+    def words(values: list[str]) -> pd.Categorical:
+        codes, names = pd.factorize(np.array(values, dtype=object), sort=True)
+        return pd.Categorical.from_codes(np.repeat(codes, counts), categories=pd.Index(names))
 
     scheduled = [record.scheduled for record in chosen]
     return pd.DataFrame(
         {
-            "metric": [name for record in chosen for name in record.metrics],
-            "point": spread([run.cell.point.id for run in scheduled], object),
-            "block": spread([run.block for run in scheduled], np.int64),
-            "arm": spread([run.cell.arm.value for run in scheduled], object),
-            "host": spread([record.host for record in chosen], object),
-            "accelerator": spread([record.accelerator for record in chosen], object),
-            "run": spread([record.id for record in chosen], object),
-            "order": spread([order for order, _ in last.values()], np.int64),
+            "metric": _metric_names(chosen),
+            "point": words([run.cell.point.id for run in scheduled]),
+            "block": spread([run.block for run in scheduled]),
+            "arm": words([run.cell.arm.value for run in scheduled]),
+            "host": words([record.host for record in chosen]),
+            "accelerator": words([record.accelerator for record in chosen]),
+            "run": np.repeat(np.array([record.id for record in chosen], dtype=object), counts),
+            "order": spread([order for order, _ in last.values()]),
             "value": np.array([value for record in chosen for value in record.metrics.values()], dtype=np.float64),
         },
-    ).astype(dict.fromkeys(_WORDS, "category"))
+    )
+
+
+def _metric_names(records: Sequence[RunRecord]) -> pd.Categorical[str]:
+    """Return the names of all values, looked up once for all records that have the same ones."""
+    shapes = [tuple(record.metrics) for record in records]
+    names = sorted({name for shape in set(shapes) for name in shape})
+    places = {name: place for place, name in enumerate(names)}
+    codes = {shape: [places[name] for name in shape] for shape in set(shapes)}
+    return pd.Categorical.from_codes([code for shape in shapes for code in codes[shape]], categories=pd.Index(names))
 
 
 def pairs_from_frame(frame: pd.DataFrame, metric: str, points: tuple[Point, ...], blocks: tuple[int, ...]) -> Pairs:

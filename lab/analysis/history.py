@@ -99,7 +99,7 @@ def trend_of(several: Sequence[Results], value: Value) -> Trend:
         entries = tuple(entry for pair in measured if (entry := _entry(*pair, value)) is not None)
         if entries:
             point = measured[0][1]
-            levels = levels_of([entry.value for entry in entries])
+            levels = levels_of([entry.value for entry in entries], histories=len(places))
             histories.append(History(point.point, point.metric, entries, levels))
     return Trend(value, tuple(histories), tuple(_warnings(ordered, value)))
 

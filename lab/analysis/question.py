@@ -166,6 +166,7 @@ def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
 def _settings(tree: Mapping[str, Any], call: _Call) -> Iterator[tuple[str, str]]:
     """Yield what must be equal for values to be comparable; the number of blocks is not among it."""
     yield from _flat("machine", tree.get("machine", {}))
+    yield from _flat("scenario", tree.get("scenario", {}))
     yield from _flat("factors", tree.get("factors", {}))
     profiles = tree.get("profile")
     profile = profiles.get(call.profile) if isinstance(profiles, Mapping) else None

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from lab.analysis.names import all_on_one_line, on_one_line
 from lab.analysis.question import Question, read_question
 from lab.errors import InputError
 from lab.files import MIB, read_input
-from lab.record import Outcome, Point, RunRecord, ScheduledRun, record_from_json, scheduled_from_json
+from lab.record import Cell, Outcome, Point, RunRecord, ScheduledRun, record_from_json, scheduled_from_json
 
 _CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _LARGEST_FILE_BYTES = 1024 * MIB
@@ -42,6 +42,7 @@ class Results:
     :param schedule: what was planned; empty for a CSV file.
     :param records: every attempt, in the order in which they ended.
     :param warnings: what was odd about the files themselves.
+    :param sessions: 2 where the arms were measured at two times, so that blocks are no pairs of neighbours.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Results:
     host: Mapping[str, Any] = field(default_factory=dict)
     builds: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sessions: int = 1
 
     @cached_property
     def ok(self) -> tuple[RunRecord, ...]:
@@ -83,10 +85,11 @@ def read_results(folder: Path) -> Results:
         )
     records: tuple[RunRecord, ...] = ()
     odd_runs: tuple[str, ...] = ()
+    cells: dict[str, Cell] = {}
     with _collector_paused():
-        schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", _scheduled)
+        schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", partial(_scheduled, cells))
         if (folder / "runs.jsonl").exists():
-            records, odd_runs = _read_lines(folder / "runs.jsonl", _record)
+            records, odd_runs = _read_lines(folder / "runs.jsonl", partial(_record, cells))
     planned = frozenset(schedule)
     for number, record in enumerate(records, start=1):
         if record.scheduled not in planned:
@@ -125,7 +128,7 @@ def check_names(path: Path, points: Iterable[Point]) -> None:
     """
     names: dict[Point, str] = {}
     named: dict[str, Point] = {}
-    for point in points:
+    for point in {id(point): point for point in points}.values():  # those that runs share need one look
         other = names.setdefault(point, point.id)
         if other != point.id or named.setdefault(point.id, point) != point:
             raise InputError(
@@ -134,16 +137,16 @@ def check_names(path: Path, points: Iterable[Point]) -> None:
             )
 
 
-def _scheduled(value: Any) -> ScheduledRun:
-    run = scheduled_from_json(value)
+def _scheduled(cells: dict[str, Cell], value: Any) -> ScheduledRun:
+    run = scheduled_from_json(value, cells)
     if run.block > LARGEST_BLOCK:
         raise InputError(f"block {run.block} is larger than {LARGEST_BLOCK}")
     _check_size((name, level) for name, level in run.cell.point.levels if not isinstance(level, str))
     return run
 
 
-def _record(value: Any) -> RunRecord:
-    record = record_from_json(value)
+def _record(cells: dict[str, Cell], value: Any) -> RunRecord:
+    record = record_from_json(value, cells)
     if record.host != on_one_line(record.host) or record.accelerator != on_one_line(record.accelerator):
         raise InputError("the name of the host or the accelerator has a line break in it")
     _check_size(record.metrics.items())

@@ -53,7 +53,7 @@ class Symptom:
 def symptom_of(whole: Comparison) -> Symptom | None:
     """Return what the whole series does; None where nothing regressed and nothing breaks."""
     if whole.findings:
-        failed, tried = _failures(whole.results.records)
+        failed, tried = _failures(whole.results.records, Arm.CANDIDATE)
         return Symptom(failing=failed / tried)
     effects = {
         (point.metric.name, point.point): math.log(point.numbers.ratio)
@@ -81,13 +81,14 @@ def presence_in_patch(patch: Comparison, symptom: Symptom) -> Presence:
     """Return whether one patch, against the one before it, regresses anything that the whole series did.
 
     Any regression counts here, also a smaller one than half: the question is whether *this* patch costs something.
+    Failures have to be more than the other arm's, by the same ``alpha`` / 2 as a regression.
     """
     return _presence(patch, symptom, alone=True)
 
 
 def _presence(comparison: Comparison, symptom: Symptom, *, alone: bool) -> Presence:
     if symptom.failing:
-        return _failing(comparison, symptom)
+        return _failing(comparison, symptom, alone=alone)
     if comparison.results.undone or any(point.verdict is Verdict.NOT_COMPARABLE for point in comparison.judged):
         return Presence.UNDECIDED
     if comparison.findings:
@@ -128,19 +129,43 @@ def together(presences: Iterable[Presence]) -> Presence:
     return Presence.ABSENT if found == {Presence.ABSENT} else Presence.UNDECIDED
 
 
-def _failing(comparison: Comparison, symptom: Symptom) -> Presence:
-    """Judge by failures: that none was seen says something only where some would have been, had they been there."""
-    if comparison.findings:
+def _failing(comparison: Comparison, symptom: Symptom, *, alone: bool) -> Presence:
+    """Judge by failures: that none was seen says something only where some would have been, had they been there.
+
+    One crash is enough to go on searching. To name a patch it is not: a crash that the base has as well, now and then,
+    comes to one arm and not to the other by luck.
+    """
+    alpha = comparison.results.question.alpha
+    failed, tried = _failures(comparison.results.records, Arm.CANDIDATE)
+    if alone:
+        others = _failures(comparison.results.records, Arm.BASELINE)
+        shown = failed > 0 and p_of_failures((failed, tried), others) <= alpha / 2
+    else:
+        shown = bool(comparison.findings)
+    if shown:
         return Presence.SHOWN
-    failed, tried = _failures(comparison.results.records)
     if failed or not tried:
         return Presence.UNDECIDED
     by_luck = (1 - symptom.failing) ** tried
-    return Presence.ABSENT if by_luck <= comparison.results.question.alpha else Presence.UNDECIDED
+    return Presence.ABSENT if by_luck <= alpha else Presence.UNDECIDED
 
 
-def _failures(records: Sequence[RunRecord]) -> tuple[int, int]:
-    """Return how many attempts of the candidate failed, and how many there were that say something."""
-    outcomes = [record.outcome for record in records if record.scheduled.cell.arm is Arm.CANDIDATE]
+def p_of_failures(candidate: tuple[int, int], baseline: tuple[int, int]) -> float:
+    """Return how likely the candidate has so many of the failures, or more, where both arms fail alike.
+
+    Fisher's exact test, one-sided: all ways to deal the failures out to the runs are equally likely.
+
+    :param candidate: failures and runs.
+    :param baseline: likewise.
+    """
+    (failed, tried), (elsewhere, others) = candidate, baseline
+    failures = failed + elsewhere
+    ways = sum(math.comb(tried, k) * math.comb(others, failures - k) for k in range(failed, min(tried, failures) + 1))
+    return ways / math.comb(tried + others, failures)
+
+
+def _failures(records: Sequence[RunRecord], arm: Arm) -> tuple[int, int]:
+    """Return how many attempts of an arm failed, and how many there were that say something."""
+    outcomes = [record.outcome for record in records if record.scheduled.cell.arm is arm]
     told = [outcome for outcome in outcomes if outcome is not Outcome.INFRASTRUCTURE]
     return sum(outcome not in _NOT_ITS_FAULT for outcome in told), len(told)

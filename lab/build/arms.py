@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.build.build import Build, objections, require_comparable
@@ -12,6 +12,7 @@ from lab.build.source import SourceTree
 from lab.errors import CommandError, FindingError
 from lab.progress import Progress
 from lab.series.apply import Application, apply_series
+from lab.series.prerequisites import Foundation, json_from_foundation, lay_foundation
 from lab.series.series import Series, json_from_patch
 
 
@@ -21,6 +22,7 @@ class Arms:
 
     :param candidate: without a series the baseline itself, or its control (:func:`build_control`).
     :param warnings: sentences for the report, where a comparison was forced.
+    :param foundation: what both arms contain of what the series builds on; None without a series.
     """
 
     source: SourceTree
@@ -28,6 +30,7 @@ class Arms:
     candidate: Build
     series: Series | None = None
     warnings: tuple[str, ...] = ()
+    foundation: Foundation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of builds.json: per arm the build, and what series made the candidate."""
@@ -45,6 +48,7 @@ class Arms:
                 "patches": [json_from_patch(patch) for patch in series.patches],
             },
             "base_commit": self.source.commit,
+            **json_from_foundation(self.foundation),
             "warnings": list(self.warnings),
         }
 
@@ -60,7 +64,9 @@ def build_arms(source: SourceTree, series: Series | None, *, progress: Progress,
     :raise NotComparableError: they differ in more than their source, or are debug builds.
     :raise HostError: this host cannot build; MissingPackagesError says what to install.
     """
-    application = applied(source, series) if series is not None else None
+    foundation, application = None, None
+    if series is not None:
+        source, foundation, application = applied(source, series, progress)
     builder = Builder.open(source, progress)
     baseline = builder.build(source.commit, title=f"baseline (QEMU {source.version})", purpose=Purpose(Role.BASELINE))
     if series is None or application is None:
@@ -76,7 +82,7 @@ def build_arms(source: SourceTree, series: Series | None, *, progress: Progress,
         ) from err
     if not force:
         require_comparable(baseline, candidate)
-    return Arms(source, baseline, candidate, series, objections(baseline, candidate))
+    return Arms(source, baseline, candidate, series, objections(baseline, candidate), foundation)
 
 
 def build_control(source: SourceTree, *, progress: Progress) -> Arms:
@@ -94,11 +100,19 @@ def build_control(source: SourceTree, *, progress: Progress) -> Arms:
     return Arms(source, baseline, control, None, objections(baseline, control))
 
 
-def applied(source: SourceTree, series: Series) -> Application:
-    """Apply a series to its base.
+def applied(source: SourceTree, series: Series, progress: Progress) -> tuple[SourceTree, Foundation, Application]:
+    """Apply a series to its base, with what the series builds on between them where the tree has it.
 
-    :raise PatchError: it does not apply.
+    :return: the base that the series stands on, which the other arm must have too; how it came to be; the series.
+    :raise PatchError: the series does not apply.
+    :raise CommandError: git cannot read what the series builds on.
     """
-    application = apply_series(source.repository, source.commit, series)
+    foundation = lay_foundation(source.repository, source.commit, series, tree=source.working_tree, progress=progress)
+    for line in (*foundation.laid, *foundation.unmet):
+        progress.say(line)
+    if foundation.prerequisites:
+        origin = f"{source.origin} and {foundation.count}"
+        source = replace(source, commit=foundation.commit, tree_id=foundation.tree_id, origin=origin)
+    application = apply_series(source.repository, source.commit, series, reasons=foundation.reasons)
     application.require_all()
-    return application
+    return source, foundation, application

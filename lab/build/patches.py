@@ -37,15 +37,15 @@ class PatchBuilds:
 
     Positions count the patches that are there: 0 is the base, 1 the base and the first patch, and so on.
 
-    :param source: holds the base.
+    :param source: holds the base; the attribute of that name has what the series builds on in it, too.
     :raise PatchError: the series does not apply; nothing was built.
     :raise HostError: this host cannot build; MissingPackagesError says what to install.
     """
 
     def __init__(self, source: SourceTree, series: Series, *, progress: Progress) -> None:
+        source, self.foundation, application = applied(source, series, progress)
         self.source = source
         self.series = series
-        application = applied(source, series)
         self._commits = (source.commit, *(done.commit for done in application.applied))
         self._builder = Builder.open(source, progress)
         self._built: dict[int, PatchBuild] = {}
@@ -76,7 +76,7 @@ class PatchBuilds:
             require_comparable(baseline, candidate)
         source = replace(self.source, commit=baseline.commit, tree_id=baseline.tree_id)
         patches = replace(self.series, patches=self.series.patches[low:high])
-        return Arms(source, baseline, candidate, patches, objections(baseline, candidate))
+        return Arms(source, baseline, candidate, patches, objections(baseline, candidate), self.foundation)
 
     def _base(self) -> PatchBuild:
         title = f"base (QEMU {self.source.version})"

@@ -26,6 +26,7 @@ CONFIGURE_OPTIONS = (
     "--enable-kvm",
     "--enable-linux-aio",
     "--enable-linux-io-uring",
+    "--enable-numa",
     "--enable-slirp",
     "--disable-install-blobs",
     "--disable-docs",

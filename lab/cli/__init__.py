@@ -30,6 +30,7 @@ VERBS = {
     "capabilities": _Verb("capabilities", "capabilities", "Show what a QEMU binary can do, or what two differ in."),
     "command-line": _Verb("run", "command_line_command", "Print the QEMU command line of a cell, ready to paste."),
     "compare": _Verb("compare", "compare", "Judge stored results: table and verdicts."),
+    "cost": _Verb("cost", "cost", "Count QEMU's instructions per command, exactly, for one or both arms."),
     "doctor": _Verb("doctor", "doctor_command", "Say what this host can do, and install what is missing."),
     "draw": _Verb("draw", "draw", "Draw the patches of a series, a mapping, scenarios, or the matrix of 'lab tmf'."),
     "fsck": _Verb("fsck", "fsck", "Verify every stored file of a results folder."),

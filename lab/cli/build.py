@@ -34,6 +34,7 @@ from lab.experiment.cells import cell_from_id
 from lab.experiment.job import LoadedJob, load_job
 from lab.experiment.smoke import Smoke, SmokeResult, smoke_each
 from lab.host.accelerator import probe_accelerator
+from lab.host.exclusive import host_lock
 from lab.host.packages import require_packages
 from lab.image.build import build_image
 from lab.progress import Progress
@@ -214,14 +215,16 @@ def _smoke(patches: Sequence[PatchBuild], loaded: LoadedJob, progress: Progress)
 
 
 def _manage(asked: _Asked, as_json: bool) -> int:
-    """List the cache, or remove from it what is not used or too much."""
+    """List the cache, or remove from it what is not used or too much; never under a running experiment's feet."""
     if asked.prune is not None:
-        removed = prune_unused(seconds_from_text(asked.prune))
-    elif asked.prune_to is not None:
-        removed = prune_to(bytes_from_text(asked.prune_to))
-    else:
-        return _print_cache(Pruned(list_entries(), list_areas()), "entries", as_json)
-    return _print_cache(removed, "removed", as_json)
+        unused_for_s = seconds_from_text(asked.prune)
+        with host_lock("remove builds"):
+            return _print_cache(prune_unused(unused_for_s), "removed", as_json)
+    if asked.prune_to is not None:
+        size_bytes = bytes_from_text(asked.prune_to)
+        with host_lock("remove builds"):
+            return _print_cache(prune_to(size_bytes), "removed", as_json)
+    return _print_cache(Pruned(list_entries(), list_areas()), "entries", as_json)
 
 
 def _print_cache(found: Pruned, key: str, as_json: bool) -> int:

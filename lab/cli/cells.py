@@ -1,13 +1,14 @@
-"""The options that name what is compared, and the job that is meant where none is named: for verbs about cells."""
+"""The options that name what is compared, the job where none is named, and the call that measures the same again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from lab.cli.types import PATH, TEXT
+from lab.command import text_from_argv
 
 DEFAULT_JOB = "jobs/virtio-scsi-iothreads.toml"
 
@@ -27,3 +28,14 @@ def arms_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def call_to_reproduce(arguments: Sequence[str]) -> str:
+    """Return what was typed, less ``--results``: with that the call would show the old results and measure nothing."""
+    kept, rest = ["lab"], iter(arguments)
+    for word in rest:
+        if word == "--results":
+            next(rest, "")
+        elif not word.startswith("--results="):
+            kept.append(word)
+    return text_from_argv(kept)

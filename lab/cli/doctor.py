@@ -17,7 +17,7 @@ from lab.host.accelerator import probe_subject
 from lab.host.accelerator_choice import AcceleratorChoice, Subject, last_subject
 from lab.host.doctor import Diagnosis, Finding, ProbeFailure, diagnose
 from lab.host.facts import HostFacts, fingerprint, host_facts
-from lab.host.packages import install_packages, missing_packages
+from lab.host.packages import install_packages, missing_optional_packages, missing_packages
 from lab.host.surroundings import read_surroundings
 from lab.image.build import build_image, default_recipe_path
 from lab.image.recipe import load_recipe
@@ -40,10 +40,11 @@ def doctor_command(fix: bool, probe: bool, as_json: bool, quiet: bool) -> int:
     """
     progress = progress_for(quiet=quiet)
     if fix:
-        try:
-            install_packages(missing_packages(), progress)
-        except MissingPackagesError as err:
-            print_error(err)
+        for missing in (missing_packages(), missing_optional_packages()):
+            try:
+                install_packages(missing, progress)
+            except MissingPackagesError as err:
+                print_error(err)
     facts = host_facts()
     diagnosis = diagnose(facts, read_surroundings(), _probed(facts, progress, probe=probe))
     if as_json:

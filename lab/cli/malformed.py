@@ -12,6 +12,7 @@ import click
 
 from lab.cli.output import print_json, print_text, progress_for
 from lab.errors import ExitCode, InputError
+from lab.files import MIB, read_text_input
 from lab.progress import Progress
 from lab.settings import cache_dir
 from lab.virtio.binary import require_qemu
@@ -89,10 +90,7 @@ def _exit_code(results: tuple[MalformedResult, ...]) -> ExitCode:
 
 def _stored(file: Path) -> list[MalformedCase]:
     """Return a stored request as a case of its own: any reaction is right, a crash is not."""
-    try:
-        request = request_from_text(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as err:
-        raise InputError(f"{file} cannot be read: {err}") from err
+    request = request_from_text(read_text_input(file, limit_bytes=MIB))
     return [MalformedCase(file.name, request, frozenset(Outcome))]
 
 

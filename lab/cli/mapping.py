@@ -198,7 +198,11 @@ def from_libvirt_verb(file: BinaryIO, dialect: str, as_json: bool) -> None:
     Example: lab mapping from-libvirt domain.xml
     """
     spoken = Dialect(dialect)
-    devices = devices_from_xml(file.read(SIZE_LIMIT_BYTES + 1), spoken)
+    try:
+        xml = file.read(SIZE_LIMIT_BYTES + 1)
+    except OSError as err:
+        raise InputError(f"{file.name} cannot be read: {err.strerror}") from err
+    devices = devices_from_xml(xml, spoken)
     if as_json:
         print_json({"devices": [_json_from_device(device, spoken) for device in devices]})
     else:

@@ -11,6 +11,7 @@ import click
 
 from lab.cli.output import print_json, print_text, progress_for
 from lab.errors import ExitCode, InputError
+from lab.files import MIB, read_text_input
 from lab.settings import cache_dir
 from lab.virtio.binary import require_qemu
 from lab.virtio.race.campaign import Performers, findings_of, run_schedules
@@ -83,11 +84,7 @@ def race(
 
 
 def _stored(file: Path, count: int) -> list[Schedule]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise InputError(f"{file} cannot be read: {err}") from err
-    return [schedule_from_text(text)] * count
+    return [schedule_from_text(read_text_input(file, limit_bytes=MIB))] * count
 
 
 def _drawn(qemu: Path, seed: int, count: int, mappings: Sequence[str], themes: Sequence[str]) -> list[Schedule]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lab.cli.cells import DEFAULT_JOB, arms_options
+from lab.cli.cells import DEFAULT_JOB, arms_options, call_to_reproduce
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.resolve import resolution
 from lab.cli.scope import asked_jobs, gravest
@@ -33,6 +33,7 @@ from lab.experiment.schedule import draw_schedule
 from lab.host.cpu_plan_show import plan_to_json, text_from_plan
 from lab.host.packages import install_packages, missing_packages
 from lab.machine.command_line import GuestBoot, Wiring, argv_from_spec
+from lab.machine.guest_clock import boot_with_clock
 from lab.machine.guest_shell import RunKey
 from lab.report.write import report_text_for_terminal, write_report
 from lab.settings import cache_dir, project_dir
@@ -109,7 +110,7 @@ def _run(job: Path, *, quiet: bool, as_json: bool, **options: Any) -> int:
     named = ("tree", "base", "series", "range", "revision", "force")
     arms = ArmsRequest(**{name: options.pop(name) for name in named})
     progress = progress_for(quiet=quiet)
-    command = text_from_argv(("lab", *sys.argv[1:]))
+    command = call_to_reproduce(sys.argv[1:])
     done = conduct(Request(job=job, arms=arms, command=command, **options), progress)
     with progress.stage("writing the report"):
         paths = write_report(done.folder)
@@ -212,6 +213,7 @@ def command_line_command(
     key_file = cache_dir("ssh") / "by-hand"
     key = RunKey.stored(key_file)
     boot = GuestBoot(image.kernel, image.initrd, f"{image.cmdline} lab.key={key.public}")
+    boot = boot_with_clock(boot, found.spec.accelerator)
     argv = argv_from_spec(build.qemu, build.firmware, found.spec, boot, Wiring.for_people(_SSH_PORT))
     # The guest makes a new host key at each boot, so the user's known_hosts cannot know it.
     ssh: tuple[str, ...] = ("ssh", "-p", str(_SSH_PORT), "-i", str(key_file))

@@ -25,7 +25,8 @@ from lab.machine.mapping import Device
 from lab.progress import Progress
 from lab.scenario.catalogue import SCENARIOS, Scenario, scenarios_from_names
 from lab.scenario.compare import changes, verdict_of
-from lab.scenario.perform import Ground, ScenarioResult, Verdict, perform
+from lab.scenario.perform import Ground, ScenarioResult, perform
+from lab.scenario.verdict import Verdict
 from lab.settings import cache_dir, project_dir
 from lab.units import text_from_seconds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from lab.settings import project_dir
 TMF = "tmf"
 """The scenario that is a verb of its own."""
 _BLK = f"device:{Device.VIRTIO_BLK.value}"
+_TMF_CALL = "lab tmf --qemu BASELINE --candidate CANDIDATE"
+"""It asks binaries; ``lab build --series`` makes them and prints where they are."""
 _FILES_SHOWN = 8
 _GRAVITY = (ExitCode.DONE, ExitCode.UNDECIDED, ExitCode.FINDING)
 
@@ -31,8 +34,18 @@ def scope_json(series: Series) -> list[dict[str, Any]]:
     ]
 
 
-def text_from_scope(series: Series) -> str:
-    """Return what is worth running for a series and why, for people."""
+def options_that_name(arms: ArmsRequest) -> str:
+    """Return the options that name the series again, quoted for a shell: a call without them is about another one."""
+    words = (("--tree", arms.tree), ("--base", arms.base), ("--series", arms.series), ("--range", arms.range))
+    given = (*words, ("--revision", arms.revision))
+    return shlex.join(str(word) for option, value in given if value is not None for word in (option, value))
+
+
+def text_from_scope(series: Series, named: str = "") -> str:
+    """Return what is worth running for a series and why, for people.
+
+    :param named: the options that name the series, for the calls that are shown.
+    """
     scope = scope_from_files(series.files)
     jobs, problems = jobs_in(_jobs_folder())
     lines = ["what it can change:"]
@@ -42,8 +55,8 @@ def text_from_scope(series: Series) -> str:
         lines += [f"  {names}{more}: {item.rule.reason}", *(f"      {line}" for line in _worth(item, jobs))]
     chosen = choose_jobs(scope, jobs)
     lines.append("worth running:")
-    lines += [f"  lab run {_name(choice.job.path)}" for choice in chosen]
-    lines += [f"  {command}" for command in _commands(scope)]
+    lines += [f"  {' '.join(('lab run', _name(choice.job.path), named)).rstrip()}" for choice in chosen]
+    lines += [f"  {command}" for command in _commands(scope, named)]
     if not chosen and not scenarios_of(scope):
         lines.append("  nothing: no machine of the lab runs what it touches")
     return "\n".join([*lines, *(f"warning: {problem}" for problem in problems)])
@@ -59,13 +72,14 @@ def _worth(item: ScopeItem, jobs: Sequence[JobLoads]) -> list[str]:
     return lines
 
 
-def _commands(scope: Sequence[ScopeItem]) -> list[str]:
-    """Return the calls that play the scenarios of a scope."""
+def _commands(scope: Sequence[ScopeItem], named: str = "") -> list[str]:
+    """Return the calls that play the scenarios of a scope; ``lab tmf`` asks binaries, which 'lab build' names."""
     names = scenarios_of(scope)
     played = " ".join(name for name in names if name != TMF)
     loads = {load for item in scope for load in item.rule.loads if load.startswith("device:")}
     device = " --device virtio-blk" if loads == {_BLK} else ""
-    return [*(["lab tmf"] if TMF in names else []), *([f"lab scenario {played}{device}"] if played else [])]
+    scenario = f"lab scenario {played}{device} {named}".rstrip()
+    return [*([_TMF_CALL] if TMF in names else []), *([scenario] if played else [])]
 
 
 def asked_jobs(job: Path | None, *, auto: bool, arms: ArmsRequest, progress: Progress) -> tuple[Path, ...]:
@@ -77,7 +91,7 @@ def asked_jobs(job: Path | None, *, auto: bool, arms: ArmsRequest, progress: Pro
     if auto:
         if job is not None:
             raise InputError(f"--auto chooses jobs, and {job} is one", remedy="leave one of them out")
-        return jobs_for_series(series_from_request(arms), progress)
+        return jobs_for_series(series_from_request(arms), progress, options_that_name(arms))
     if job is None:
         raise InputError("no job is named", remedy="name a file of jobs/, or add --auto to have some chosen")
     return (job,)
@@ -88,8 +102,10 @@ def gravest(codes: Iterable[int]) -> int:
     return max(codes, key=_GRAVITY.index)
 
 
-def jobs_for_series(series: Series, progress: Progress) -> tuple[Path, ...]:
+def jobs_for_series(series: Series, progress: Progress, named: str = "") -> tuple[Path, ...]:
     """Return the jobs that ``lab run --auto`` runs, each announced with the reason.
+
+    :param named: the options that name the series, for the calls that are shown where no job is taken.
 
     :raise NotComparableError: no job there is can see what the series touches.
     """
@@ -103,7 +119,7 @@ def jobs_for_series(series: Series, progress: Progress) -> tuple[Path, ...]:
         progress.say(f"warning: no job there is loads {item.files[0]} ({item.rule.reason}): it needs one of {wanted}")
     if not chosen:
         reasons = "; ".join(f"{item.files[0]}: {item.rule.reason}" for item in scope)
-        played = _commands(scope)
+        played = _commands(scope, named)
         raise NotComparableError(
             f"no job can measure '{series.title}', so nothing was run: {reasons}",
             remedy=f"worth running: {'; '.join(played)}" if played else "name a job to run it all the same",

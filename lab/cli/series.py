@@ -8,10 +8,12 @@ import click
 
 from lab.build.source import source_from_path
 from lab.cli.output import print_json, print_text, progress_for
-from lab.cli.scope import scope_json, text_from_scope
+from lab.cli.scope import options_that_name, scope_json, text_from_scope
 from lab.cli.types import PATH, TEXT
 from lab.errors import ExitCode, InputError
+from lab.experiment.arms import ArmsRequest
 from lab.series.apply import Application, apply_series, json_from_application
+from lab.series.prerequisites import Foundation, json_from_foundation, lay_foundation
 from lab.series.read import read_series, series_from_range
 from lab.series.series import Series, json_from_series
 
@@ -53,7 +55,8 @@ def show(
         print_json({**json_from_series(found), "scope": scope_json(found)})
     else:
         print_text(text_from_series(found))
-        print_text(text_from_scope(found))
+        asked = ArmsRequest(tree=tree, series=file, range=range_, revision=revision)
+        print_text(text_from_scope(found, options_that_name(asked)))
     if not partial:
         found.require_complete()
     return ExitCode.DONE
@@ -78,20 +81,25 @@ def apply(
 ) -> int:
     """Apply a series, or say which patch fails, where and why (exit code 2).
 
-    The tree is only read: no file, branch or index of it changes, and no hook runs.
+    What the series says it builds on (prerequisite-patch-id, Based-on) is put under it where another branch of the
+    tree has it. The tree is only read: no file, branch or index of it changes, and no hook runs.
 
     \b
     Example:
       lab series apply my-series.mbox --tree ~/src/qemu --base v10.0.0
     """
     found = load_series(file, tree=tree, range_=range_, revision=revision, partial=partial)
-    source = source_from_path(tree, base, hint=found.base_commit, progress=progress_for(quiet=as_json))
-    application = apply_series(source.repository, source.commit, found)
+    progress = progress_for(quiet=as_json)
+    source = source_from_path(tree, base, hint=found.base_commit, progress=progress)
+    under = lay_foundation(source.repository, source.commit, found, tree=source.working_tree, progress=progress)
+    for sentence in under.unmet:
+        progress.say(sentence)
+    application = apply_series(source.repository, under.commit, found, reasons=under.reasons)
     if as_json:
-        print_json(json_from_application(application))
+        print_json({**json_from_application(application), **json_from_foundation(under)})
         return ExitCode.INPUT if application.failed else ExitCode.DONE
     if application.failed is None:
-        print_text(_text_from_success(application, source.origin))
+        print_text(_text_from_success(application, under, source.origin))
     application.require_all()
     return ExitCode.DONE
 
@@ -134,8 +142,8 @@ def text_from_series(found: Series) -> str:
     return "\n".join(lines)
 
 
-def _text_from_success(application: Application, origin: str) -> str:
-    lines = [f"applies to {origin} ({application.base_commit[:12]})"]
+def _text_from_success(application: Application, under: Foundation, origin: str) -> str:
+    lines = [f"applies to {origin} ({under.base_commit[:12]})", *under.laid]
     for done in application.applied:
         merged = " (by three-way merge)" if done.merged else ""
         lines.append(f"  {done.patch.index:>3}  {done.commit[:12]}  {done.patch.subject}{merged}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def shell_command(
     """
     progress = progress_for(quiet=quiet)
     cell = one_cell(job, cell_id, ArmsRequest(**arms), accelerator=accelerator, progress=progress)
-    with evidence_folder("shell") as folder, booted_by_hand(cell, folder) as by_hand:
+    with evidence_folder("shell") as folder, ExitStack() as until_the_end:
+        with progress.stage(f"booting {cell.cell.id}"):
+            by_hand = until_the_end.enter_context(booted_by_hand(cell, folder))
         progress.say(f"{cell.cell.id} is up; QMP: {by_hand.qmp}")
         status = talk(by_hand.guest, shlex.join(command) if command else None, Ends())
         if status is None:

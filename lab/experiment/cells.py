@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from lab.errors import InputError
+from lab.experiment.disturbed import check_stage
 from lab.experiment.job import LoadedJob, ProfileTable
 from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_warnings
 from lab.experiment.schedule import cells_from_points, points_from_factors
+from lab.experiment.without_guest import QTEST, check_without_guest
 from lab.record import Cell
 
 _LONGEST_CELL_ID = 200
@@ -28,12 +30,14 @@ def checked_cells(loaded: LoadedJob, profile: ProfileTable) -> tuple[tuple[Cell,
             f"{loaded.path}: the name of a cell names a folder, and has {len(longest.encode())} bytes: {longest[:80]}",
             remedy=f"keep it below {_LONGEST_CELL_ID}; a mapping has a short form, see docs/mapping.md",
         )
-    warnings: dict[str, None] = {}
+    without = check_without_guest(loaded, cells) if loaded.job.tier == QTEST else ()
+    warnings: dict[str, None] = dict.fromkeys(without)
     for cell in cells:
         try:
             machine = machine_from_cell(loaded, cell, "tcg")
             found = mapping_warnings(machine)
-            fio_from_cell(loaded, profile, cell, 0)
+            fio = fio_from_cell(loaded, profile, cell, 0)
+            check_stage(loaded.job, machine, fio)
         except InputError as err:
             raise InputError(f"{loaded.path}: {cell.point.id}: {err.message}", remedy=err.remedy) from err
         warnings |= dict.fromkeys(f"{cell.point.id}: {warning}" for warning in found)

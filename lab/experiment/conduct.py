@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.build.arms import Arms
+from lab.build.build import Build
 from lab.errors import HostError, InputError
 from lab.experiment.arms import ArmsRequest, arms_from_request
 from lab.experiment.cells import checked_cells
@@ -32,6 +33,7 @@ from lab.experiment.resume import Asked, begin_or_resume, unfinished
 from lab.experiment.runner import run_schedule
 from lab.experiment.storage import prepare_storage
 from lab.experiment.store import ResultsFolder
+from lab.experiment.without_guest import NO_GUEST, QTEST
 from lab.host.accelerator import probe_accelerator
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.host.cpu_plan_show import plan_to_json
@@ -40,6 +42,7 @@ from lab.host.facts import fingerprint, host_facts
 from lab.host.packages import require_packages
 from lab.image.build import build_image
 from lab.image.guest_image import GuestImage
+from lab.image.recipe import Recipe
 from lab.progress import Progress
 from lab.record import Arm, Cell, Point, RunRecord, ScheduledRun
 from lab.settings import project_dir
@@ -111,6 +114,7 @@ def conduct(request: Request, progress: Progress) -> Conducted:
     loaded = load_job(request.job)
     profile_name, profile = loaded.profile(request.profile)
     arms_request, known_verdict = _arms_of(request, loaded)
+    _check_accelerator(request, loaded)
     cells, warnings = checked_cells(loaded, profile)
     for warning in warnings:
         progress.say(f"warning: {warning}")
@@ -124,14 +128,12 @@ def conduct(request: Request, progress: Progress) -> Conducted:
         if request.results is not None:  # a folder that cannot be written is found before the builds
             folder = stack.enter_context(ResultsFolder(request.results))
         arms = request.built or arms_from_request(arms_request, progress=progress)
-        image = build_image(recipe, progress=progress)
-        choice = probe_accelerator(arms.baseline.qemu, arms.baseline.firmware, image, progress=progress)
-        accelerator = _accelerator(request.accelerator, choice)
+        accelerator, reason, image = _ground(request, loaded, recipe, arms.baseline, progress)
         arms = checked_arms(loaded, request.chosen(cells), arms, accelerator, progress)
         machines = [machine_from_cell(loaded, cell, accelerator) for cell in request.chosen(cells)]
         prepare_storage(machines, arms.baseline.qemu_img, progress)
         settings = stack.enter_context(host_settings(plan, tune=request.tune, progress=progress))
-        host = _host_json(choice, accelerator, image) | {"settings": settings.to_json(), "cpu_plan": plan_to_json(plan)}
+        host = _host_json(reason, accelerator, image) | {"settings": settings.to_json(), "cpu_plan": plan_to_json(plan)}
         choices = _choices(request, loaded, profile_name, image, accelerator)
         asked = Asked(question_text(loaded, choices), choices, host, arms.to_json())
         if folder is None:
@@ -150,7 +152,8 @@ def conduct(request: Request, progress: Progress) -> Conducted:
             plan,
             candidate_latency_ns=request.candidate_latency_ns,
         )
-        proofs = prove_cells(bench, request.chosen(cells), folder, progress) if request.prove else Proofs()
+        prove = request.prove and accelerator != QTEST  # without a guest each run proves its own
+        proofs = prove_cells(bench, request.chosen(cells), folder, progress) if prove else Proofs()
         records = run_schedule(
             folder,
             proofs.guarding(partial(_realise, bench), bench),
@@ -158,6 +161,17 @@ def conduct(request: Request, progress: Progress) -> Conducted:
             progress=progress,
         )
     return Conducted(folder.path, records, known_verdict)
+
+
+def _ground(
+    request: Request, loaded: LoadedJob, recipe: Recipe, baseline: Build, progress: Progress
+) -> tuple[str, str, GuestImage]:
+    """Return the accelerator, why it is that one, and the guest image; the tier qtest needs neither of them."""
+    if loaded.job.tier == QTEST:
+        return QTEST, "the job's tier needs no guest", NO_GUEST
+    image = build_image(recipe, progress=progress)
+    choice = probe_accelerator(baseline.qemu, baseline.firmware, image, progress=progress)
+    return _accelerator(request.accelerator, choice), choice.reason, image
 
 
 def _realise(bench: Bench, run: ScheduledRun, attempt: int, evidence: Path) -> RunRecord:
@@ -189,6 +203,14 @@ def _arms_of(request: Request, loaded: LoadedJob) -> tuple[ArmsRequest, str]:
     return (request.arms, "") if request.control else with_demonstration(loaded, request.arms)
 
 
+def _check_accelerator(request: Request, loaded: LoadedJob) -> None:
+    if loaded.job.tier == QTEST and request.accelerator is not None:
+        raise InputError(
+            f"{loaded.path}: accelerator {request.accelerator} was asked for, but tier {QTEST} boots no guest",
+            remedy="leave --accelerator out, or take a job of the tier guest",
+        )
+
+
 def _accelerator(wanted: str | None, choice: AcceleratorChoice) -> str:
     """Return the accelerator to use: the one insisted on, if it boots a guest here, else the best that does."""
     if wanted is None:
@@ -201,14 +223,14 @@ def _accelerator(wanted: str | None, choice: AcceleratorChoice) -> str:
     return wanted
 
 
-def _host_json(choice: AcceleratorChoice, accelerator: str, image: GuestImage) -> dict[str, Any]:
+def _host_json(reason: str, accelerator: str, image: GuestImage) -> dict[str, Any]:
     """Return the content of host.json: what must be equal for runs to be pooled, and what a reader wants to know."""
     facts = host_facts()
     return {
         **facts.to_json(),
         "fingerprint": fingerprint(facts),
         "accelerator": accelerator,
-        "accelerator_reason": choice.reason,
+        "accelerator_reason": reason,
         "guest_image": image.key,
         "guest_kernel": image.kernel_version,
         "guest_programs": dict(image.programs),

@@ -168,7 +168,7 @@ def _backend(disk_id: str, table: BackendTable, around: Surroundings) -> Backend
     if driver in ("null-co", "null-aio"):
         size = (table.size_gib or _DEFAULT_GIB) * _GIB
         return NullBackend(driver, size, table.latency_ns, table.read_zeroes)
-    cache = table.cache or Cache.NONE
+    cache = table.cache or (NvmeBackend.cache if driver == "nvme" else Cache.NONE)
     if driver in ("raw", "qcow2") and table.path is None:
         return _made_file(disk_id, table, cache, around)
     shared: dict[str, Any] = {"cache": cache, "read_only": _is_read_only(table, around.writes)}

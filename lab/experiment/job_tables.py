@@ -19,6 +19,8 @@ from lab.machine.backend import Aio, Cache
 from lab.machine.mapping import Device
 from lab.machine.spec import MemoryPolicy, ScsiDisk
 from lab.record import Level
+from lab.scenario.catalogue import SCENARIOS
+from lab.scenario.metrics import SCENARIO_METRICS, metrics_of_scenario
 from lab.units import METRICS
 from lab.workload.fio_job import check_option_name
 from lab.workload.fio_options import canonical_name
@@ -134,6 +136,23 @@ class JudgeTable(Table):
         return names
 
 
+class ScenarioTable(Table):
+    """``[scenario]``: what is done to the guest while it is loaded (docs/scenarios.md).
+
+    :param times: how often, in one boot.
+    """
+
+    name: str
+    times: int = Field(default=1, ge=1, le=1000)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in SCENARIOS:
+            raise ValueError(f"there is no scenario '{name}'{nearest(name, SCENARIOS)}")
+        return name
+
+
 class ReferenceTable(Table):
     """``[reference]``: a published table drawn beside ours."""
 
@@ -162,17 +181,22 @@ class ProfileTable(Table):
 
 
 class Job(Table):
-    """A whole job file."""
+    """A whole job file.
+
+    :param tier: ``guest`` boots one; ``qtest`` loads QEMU without (docs/qtest-tier.md).
+    """
 
     title: str = Field(min_length=1, max_length=120)
     question: str = ""
     fio: str
+    tier: Literal["guest", "qtest"] = "guest"
     image: Name = "default"
     default_profile: Name = "quick"
     machine: MachineTable = MachineTable()
     host: HostTable = HostTable()
     factors: dict[str, tuple[Level, ...]] = Field(default_factory=dict, strict=False)
     judge: JudgeTable = JudgeTable()
+    scenario: ScenarioTable | None = None
     reference: ReferenceTable | None = None
     demonstration: DemonstrationTable | None = None
     profile: dict[Name, ProfileTable] = Field(min_length=1)
@@ -194,6 +218,20 @@ class Job(Table):
         if self.default_profile not in self.profile:
             known = ", ".join(self.profile)
             raise ValueError(f"default_profile '{self.default_profile}' is not one of: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _judged_is_measured(self) -> Job:
+        scenario = None if self.scenario is None else SCENARIOS[self.scenario.name]
+        measured = set(METRICS) - set(SCENARIO_METRICS) if scenario is None else set(metrics_of_scenario(scenario))
+        missing = next((name for name in self.judge.metrics if name not in measured), None)
+        if missing is not None and scenario is None:
+            raise ValueError(f"[judge] metric '{missing}' is measured with a [scenario] only")
+        if missing is not None and self.scenario is not None:
+            known = ", ".join(sorted(measured))
+            raise ValueError(f"[judge] metric '{missing}' is none of scenario {self.scenario.name}'s: {known}")
+        if scenario is not None and not scenario.repeatable and self.scenario and self.scenario.times > 1:
+            raise ValueError(f"scenario {self.scenario.name} cannot be done more than once in a boot")
         return self
 
     @model_validator(mode="after")

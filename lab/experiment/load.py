@@ -20,9 +20,10 @@ from lab.workload.fio_trace import parse_iops_log
 _FIO_GRACE_S = 45.0
 _ANSWER_S = 10.0
 _DISK_S = 10
-_ODD_CLOCK = 0.01
-_VOID_CLOCK = 0.05
-"""By how much the guest's clock may be off before a run is flagged, and before it does not count."""
+_ODD_CLOCK = 0.005
+_VOID_CLOCK = 0.02
+"""By how much the guest's clock may be off before a run is flagged, and before it does not count: the usual smallest
+effect of a job, and half a hundredth."""
 _GUEST_DIR = "/tmp/lab"  # noqa: S108 - a path in the guest, which has one user
 
 
@@ -81,7 +82,7 @@ def load(guest: Guest, fio: FioJob, evidence: Path, measured: Measured) -> None:
 def _check_clock(clock: ClockRate, measured: Measured) -> None:
     """Void the run if a second of the guest was none, for fio counts by the guest's seconds.
 
-    :raise VoidError: the guest's clock was wrong by more than a twentieth.
+    :raise VoidError: the guest's clock was wrong by more than a fiftieth.
     """
     measured.facts["guest_clock_rate"] = round(clock.rate, 4)
     if clock.is_off(_VOID_CLOCK):

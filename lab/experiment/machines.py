@@ -63,8 +63,8 @@ def mapping_warnings(spec: MachineSpec) -> tuple[str, ...]:
     threads = tuple(thread.id for thread in spec.iothreads)
     named = {controller.id: iothreads_named(controller.mapping, controller.iothread) for controller in spec.controllers}
     for controller in spec.controllers:
-        if controller.queue_size is not None and controller.queue_size.bit_count() != 1:
-            raise InputError(f"queue_size {controller.queue_size} is not a power of two")
+        if controller.queue_size is not None and (controller.queue_size.bit_count() != 1 or controller.queue_size <= 2):
+            raise InputError(f"queue_size {controller.queue_size} is not a power of two above 2")
         if controller.mapping is not None and not controller.mapping.items:
             raise InputError("an empty mapping serves nothing", remedy='write mapping = "none" for the main loop')
         device = MappedDevice(controller.model, controller.num_queues, iothread=controller.iothread)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.build.arms import Arms
 from lab.build.build import Build
-from lab.experiment.arms import ArmsRequest, arms_from_request
+from lab.errors import InputError
+from lab.experiment.arms import ArmsRequest, arms_from_request, base_from_request
 from lab.experiment.cells import cell_from_id
 from lab.experiment.conduct import with_demonstration
-from lab.experiment.job import load_job
+from lab.experiment.job import LoadedJob, load_job
 from lab.experiment.machines import machine_from_cell
 from lab.experiment.storage import prepare_storage
+from lab.experiment.without_guest import QTEST
 from lab.host.accelerator import probe_accelerator
 from lab.image.build import build_image
 from lab.image.guest_image import GuestImage
@@ -39,7 +42,7 @@ def one_cell(
     """Build what a cell needs, or take it from the cache.
 
     :param cell_id: as ``lab plan`` names it; None takes the first.
-    :param arms: what is built; without a series the job's own demonstration.
+    :param arms: what is built; without a series the base for a cell of the baseline, else the job's own demonstration.
     :param accelerator: None takes the best that works.
     :raise InputError: the job, the cell, the tree or the series is wrong.
     :raise FindingError: the series does not build.
@@ -47,9 +50,11 @@ def one_cell(
     :raise NotComparableError: the two builds differ in more than their source.
     """
     loaded = load_job(job)
+    if loaded.job.tier == QTEST:
+        raise InputError(f"{job}: tier {QTEST} boots no guest", remedy="take a job of the tier guest")
     cell = cell_from_id(loaded, cell_id)
-    request, recipe = with_demonstration(loaded, arms)[0], loaded.recipe()
-    built = arms_from_request(request, progress=progress)
+    recipe = loaded.recipe()
+    built = _arms(loaded, cell, arms, progress)
     image = build_image(recipe, progress=progress)
     if accelerator is None:
         baseline = built.baseline
@@ -58,3 +63,10 @@ def one_cell(
     spec = machine_from_cell(loaded, cell, accelerator)
     prepare_storage((spec,), built.baseline.qemu_img, progress)
     return OneCell(cell, build, image, spec)
+
+
+def _arms(loaded: LoadedJob, cell: Cell, arms: ArmsRequest, progress: Progress) -> Arms:
+    """Build what the cell runs: a baseline cell needs no series, so none has to be named for it."""
+    if cell.arm is Arm.BASELINE and not arms.names_a_series:
+        return base_from_request(arms, progress=progress)
+    return arms_from_request(with_demonstration(loaded, arms)[0], progress=progress)

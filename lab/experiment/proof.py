@@ -77,9 +77,7 @@ class Proof:
             "unused": {controller: list(names) for controller, names in self.unused.items()},
             "queues": [
                 {
-                    **{
-                        name: getattr(seen, name) for name in ("controller", "disk", "queue", "vcpu", "asked", "stored")
-                    },
+                    **{name: getattr(seen, name) for name in _PLACE},
                     "observed": seen.observed,
                     "verdict": seen.verdict,
                     "requests": seen.requests,

@@ -24,14 +24,16 @@ from lab.errors import (
     StageError,
     WorkloadError,
 )
+from lab.experiment.disturbed import Performance, ScenarioFailedError, run_disturbed
 from lab.experiment.job import LoadedJob, ProfileTable
 from lab.experiment.load import Measured, VoidError, load
 from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_warnings
 from lab.experiment.placement import narrowed_for
 from lab.experiment.slowdown import slowed_cell
 from lab.experiment.storage import storage_held
+from lab.experiment.without_guest import QTEST, load_without_guest
 from lab.host.cpu_plan import CpuPlan
-from lab.host.cpu_plan_apply import Affinities, KernelAffinities, apply_plan, threads_of, verify_plan
+from lab.host.cpu_plan_apply import Affinities, KernelAffinities, apply_plan, intruders, threads_of, verify_plan
 from lab.host.cpu_plan_show import plan_to_json
 from lab.host.passport import Limits
 from lab.host.passport_reading import NoiseWatch
@@ -39,7 +41,7 @@ from lab.image.guest_image import GuestImage
 from lab.machine.command_line import GuestBoot
 from lab.machine.guest import Guest, booted, fallback_warning, mapping_difference
 from lab.machine.spec import MachineSpec
-from lab.record import Arm, Outcome, RunRecord, ScheduledRun
+from lab.record import Arm, Cell, Outcome, RunRecord, ScheduledRun
 
 BOOT_TIMEOUT_S = 60.0
 
@@ -100,7 +102,10 @@ def realise(bench: Bench, scheduled: ScheduledRun, *, attempt: int, evidence: Pa
     measured = Measured()
     outcome, reason = Outcome.OK, ""
     try:
-        _run(_Run(bench, scheduled, spec, plan, watch, evidence), measured)
+        if bench.accelerator == QTEST:
+            _run_without_guest(_Run(bench, scheduled, spec, plan, watch, evidence), cell, measured)
+        else:
+            _run(_Run(bench, scheduled, spec, plan, watch, evidence), measured)
     except StageError as err:
         outcome, reason = outcome_of(err), err.message
     except OSError as err:
@@ -134,6 +139,24 @@ def _run(run: _Run, measured: Measured) -> None:
     measured.facts.update(vcpus=spec.vcpus, iothreads=len(spec.iothreads), cpu_plan=str(run.plan.sharing))
     measured.warnings += mapping_warnings(spec)
     build = bench.builds[run.scheduled.cell.arm]
+    scenario = bench.loaded.job.scenario
+    if scenario is not None:
+        run_disturbed(
+            Performance(
+                table=scenario,
+                build=build,
+                image=bench.image,
+                spec=spec,
+                fio=fio,
+                evidence=run.evidence,
+                boot_s=BOOT_TIMEOUT_S,
+                placed=lambda guest: _pin(guest, run),
+                kept=lambda guest: _check_places(guest, run),
+                watched=run.watch.during,
+            ),
+            measured,
+        )
+        return
     boot = GuestBoot(bench.image.kernel, bench.image.initrd, bench.image.cmdline)
     with (
         storage_held(spec),
@@ -146,6 +169,7 @@ def _run(run: _Run, measured: Measured) -> None:
             with run.watch.during():
                 load(guest, fio, run.evidence, measured)
             guest.check_alive()
+            measured.warnings += _intruders(guest, run)
             prove(guest)
             _check_places(guest, run)
         except VoidError:
@@ -155,6 +179,26 @@ def _run(run: _Run, measured: Measured) -> None:
             if cause is err:
                 raise
             raise cause from err
+
+
+def _run_without_guest(run: _Run, cell: Cell, measured: Measured) -> None:
+    """Load a cell's machine without a guest.
+
+    :param cell: what is realised; a calibration may have slowed it down.
+    """
+    with storage_held(run.spec):
+        load_without_guest(
+            run.bench.loaded,
+            run.bench.profile,
+            run.bench.builds[cell.arm],
+            cell,
+            seed=run.scheduled.seed,
+            pin=(run.plan, run.bench.affinities),
+            during=run.watch.during,
+            evidence=run.evidence,
+            measured=measured,
+        )
+    measured.facts.update(cpu_plan=str(run.plan.sharing))
 
 
 def _pin(guest: Guest, run: _Run) -> None:
@@ -178,6 +222,12 @@ def _check_places(guest: Guest, run: _Run) -> None:
         raise VoidError(f"the CPU plan was not kept: {differences[0]}")
 
 
+def _intruders(guest: Guest, run: _Run) -> tuple[str, ...]:
+    """Return warnings on CPUs that the plan gave to an IOThread alone and that QEMU's own workers shared."""
+    threads = guest.threads
+    return intruders(run.plan, threads.names, threads_of(threads.pid), affinities=run.bench.affinities)
+
+
 def prove(guest: Guest) -> None:
     """Void the run unless every controller has the mapping that was asked for and QEMU did not fall back.
 
@@ -197,6 +247,7 @@ def outcome_of(err: StageError) -> Outcome:
     """Name the outcome of an error that ended a run."""
     outcomes: tuple[tuple[type[StageError] | tuple[type[StageError], ...], Outcome], ...] = (
         (VoidError, Outcome.VOID),
+        (ScenarioFailedError, Outcome.SCENARIO_FAILED),
         (CrashError, Outcome.QEMU_CRASHED),
         (BootError, Outcome.BOOT_FAILED),
         ((GuestError, DeadlineError, MonitorError), Outcome.GUEST_HUNG),

@@ -9,7 +9,7 @@ from lab.experiment.evidence import seal
 from lab.experiment.store import ResultsFolder
 from lab.progress import Progress
 from lab.record import Outcome, RunRecord, ScheduledRun
-from lab.units import text_from_quantity, text_from_seconds
+from lab.units import METRICS, text_from_quantity, text_from_seconds
 
 MAX_ATTEMPTS = 2
 """A guest under oversubscribed TCG hangs now and then (rcu stalls seen); each attempt stays on record."""
@@ -79,5 +79,12 @@ def _line(record: RunRecord, number: int, total: int) -> str:
     head = f"[{number}/{total}] {record.id}"
     if record.outcome is not Outcome.OK:
         return f"{head}: {record.outcome}: {record.reason.splitlines()[0] if record.reason else ''}"
-    iops = text_from_quantity(record.metrics["iops"], "1/s")
-    return f"{head}: {iops} IOPS, {text_from_seconds(record.duration_s)}"
+    return f"{head}: {_told(record)}, {text_from_seconds(record.duration_s)}"
+
+
+def _told(record: RunRecord) -> str:
+    """Return what a run is about: its IOPS, or what a scenario cost."""
+    name = next(name for name in ("iops", "service_gap_ms", "scenario_ms") if name in record.metrics)
+    metric = METRICS[name]
+    quantity = text_from_quantity(record.metrics[name], metric.unit)
+    return f"{quantity} IOPS" if name == "iops" else f"{metric.title} {quantity}"

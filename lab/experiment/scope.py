@@ -13,6 +13,7 @@ from lab.errors import InputError
 from lab.experiment.capabilities import argv_of_cell
 from lab.experiment.cells import checked_cells
 from lab.experiment.job import LoadedJob, load_job
+from lab.experiment.without_guest import QTEST
 from lab.machine.needs import loads_from_argv
 from lab.series.scope import ScopeItem
 
@@ -27,11 +28,13 @@ class JobLoads:
 
     :param loads: words of lab/machine/needs.py, of all its cells together.
     :param seconds: what fio takes in its default profile.
+    :param guest: whether it boots one; without, no accelerator is loaded either.
     """
 
     path: Path
     loads: frozenset[str]
     seconds: int
+    guest: bool = True
 
     def concerned(self, scope: Iterable[ScopeItem]) -> tuple[ScopeItem, ...]:
         """Return the items of a scope that this job can see."""
@@ -59,7 +62,8 @@ def loads_of_job(loaded: LoadedJob) -> JobLoads:
     cells, _ = checked_cells(loaded, profile)
     loads = frozenset(load for cell in cells for load in loads_from_argv(argv_of_cell(loaded, cell, "tcg")))
     seconds = len(cells) * profile.blocks * (profile.runtime_s + profile.ramp_time_s)
-    return JobLoads(loaded.path, loads | _ACCELERATORS, seconds)
+    guest = loaded.job.tier != QTEST
+    return JobLoads(loaded.path, loads | _ACCELERATORS if guest else loads - _ACCELERATORS, seconds, guest)
 
 
 def jobs_in(folder: Path) -> tuple[tuple[JobLoads, ...], tuple[str, ...]]:
@@ -76,12 +80,17 @@ def jobs_in(folder: Path) -> tuple[tuple[JobLoads, ...], tuple[str, ...]]:
 def choose_jobs(scope: Sequence[ScopeItem], jobs: Sequence[JobLoads]) -> tuple[Choice, ...]:
     """Return as few jobs as see everything that a job can see: the one that sees most, of those the plainest machine.
 
-    What a machine has beside the thing that was changed only hides the change.
+    What a machine has beside the thing that was changed only hides the change. But a guest is what a user of QEMU has:
+    a job without one is the plainest of all, and is taken only where no job with one sees as much.
     """
+
+    def rank(job: JobLoads) -> tuple[int, bool, int, int, str]:
+        return -len(job.concerned(left)), not job.guest, len(job.loads), job.seconds, job.path.name
+
     chosen: list[Choice] = []
     left = [item for item in scope if any(job.concerned([item]) for job in jobs)]
     while left:
-        job = min(jobs, key=lambda job: (-len(job.concerned(left)), len(job.loads), job.seconds, job.path.name))
+        job = min(jobs, key=rank)
         chosen.append(Choice(job, job.concerned(left)))
         left = [item for item in left if item not in chosen[-1].items]
     return tuple(chosen)

@@ -50,8 +50,8 @@ def prepare_storage(specs: Iterable[MachineSpec], qemu_img: Path, progress: Prog
     made = {b.path: b for b in backends if isinstance(b, FileBackend) and b.made_by_lab}
     for backend in made.values():
         _make_file(backend, qemu_img, progress)
-    with ExitStack() as stack:
-        for backend in backends:
+    for backend in backends:
+        with ExitStack() as stack:  # each by itself: cells that differ in aio or cache have one device
             _hold(backend, stack)
 
 

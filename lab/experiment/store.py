@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lab.errors import HostError, InputError
+from lab.files import MIB, read_input, read_text_input
 from lab.record import (
     RunRecord,
     ScheduledRun,
@@ -34,6 +35,9 @@ BUILDS = "builds.json"
 SCHEDULE = "schedule.jsonl"
 RUNS = "runs.jsonl"
 EVIDENCE = "runs"
+_WHOLE_FILES = (EXPERIMENT, HOST, BUILDS, SCHEDULE)
+_BEGINNINGS = {EVIDENCE, *_WHOLE_FILES, *(f".{name}.part" for name in _WHOLE_FILES)}
+_LARGEST_BYTES = 1 << 30
 
 
 class ResultsFolder:
@@ -89,10 +93,15 @@ class ResultsFolder:
     ) -> None:
         """Write what is asked, where, with what, and in which order.
 
-        :raise InputError: the folder holds an experiment already.
+        :raise InputError: the folder holds an experiment already, or anything but what an interrupted call leaves.
         """
         if self.exists:
             raise InputError(f"{self.path} holds an experiment already", remedy="name another folder with --results")
+        foreign = sorted({file.name for file in self.path.iterdir()} - _BEGINNINGS)
+        if foreign:  # somebody else's folder, or an experiment that lost its schedule: writing would mix the two
+            raise InputError(
+                f"{self.path} holds something else already: {foreign[0]}", remedy="name another folder with --results"
+            )
         (self.path / EVIDENCE).mkdir(exist_ok=True)
         write_atomically(self.path / EXPERIMENT, experiment)
         write_atomically(self.path / HOST, _pretty(host))
@@ -153,8 +162,8 @@ class ResultsFolder:
         :raise InputError: it is missing, damaged, or no object.
         """
         try:
-            value = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as err:
+            value = json.loads(read_text_input(self.path / name, limit_bytes=_LARGEST_BYTES))
+        except (ValueError, RecursionError) as err:
             raise InputError(f"{self.path / name} cannot be read: {err}") from err
         if not isinstance(value, dict):
             raise InputError(f"{self.path / name} cannot be read: it holds no object")
@@ -163,12 +172,9 @@ class ResultsFolder:
     def experiment_text(self) -> str:
         """Return the question, verbatim.
 
-        :raise InputError: it is missing.
+        :raise InputError: it is missing, or no text.
         """
-        try:
-            return (self.path / EXPERIMENT).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as err:
-            raise InputError(f"{self.path / EXPERIMENT} cannot be read: {err}") from err
+        return read_text_input(self.path / EXPERIMENT, limit_bytes=MIB)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -195,10 +201,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _lines(path: Path, *, tolerant: bool = False, repair: bool = False) -> list[Any]:
-    try:
-        data = path.read_bytes()
-    except OSError as err:
-        raise InputError(f"{path} cannot be read: {err.strerror}") from err
+    data = read_input(path, limit_bytes=_LARGEST_BYTES)
     if tolerant and data and not data.endswith(b"\n"):
         data = data[: data.rfind(b"\n") + 1]
         if repair:
@@ -209,7 +212,7 @@ def _lines(path: Path, *, tolerant: bool = False, repair: bool = False) -> list[
     for number, line in enumerate(data.splitlines(), start=1):
         try:
             values.append(json.loads(line))
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise InputError(
                 f"{path}:{number}: this is not JSON: {err}",
                 remedy="the folder was edited or damaged; restore it from a copy, or begin a new experiment",

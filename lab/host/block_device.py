@@ -1,8 +1,9 @@
 """A host block device and what the job says about it to the permission to write, or to the reason why not.
 
-A device is written only if nothing uses it and nothing is on it: it is not mounted, no swap, held by nobody (device
-mapper, RAID, another QEMU), and neither it nor a partition of it has a partition table, a file system, or anything else
-that blkid(8) knows. What is on a device may be overlooked by naming the device twice; what uses it may not.
+A device is written only if nothing uses it and nothing is on it: it is not write-protected, not mounted, no swap, held
+by nobody (device mapper, RAID, a loop device, another QEMU), and neither it nor a partition of it has a partition
+table, a file system, or anything else that blkid(8) knows. What is on a device may be overlooked by naming the device
+twice; what uses it may not.
 
 While a run writes, the device is claimed with O_EXCL, as mount(8) does it: nobody can mount it meanwhile (open(2)).
 """
@@ -10,9 +11,11 @@ While a run writes, the device is claimed with O_EXCL, as mount(8) does it: nobo
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +28,9 @@ _NOTHING_FOUND = 2
 _SEVERAL_FOUND = 8
 """Exit statuses of blkid --probe (blkid(8))."""
 _VFIO = "vfio-pci"
+_QEMU_LOCKS = (100, 200)
+"""First of the bytes that QEMU may lock in what it opens, and their number: those from RAW_LOCK_PERM_BASE and from
+RAW_LOCK_SHARED_BASE on (block/file-posix.c)."""
 
 Probe = Callable[[Path], str]
 
@@ -104,6 +110,7 @@ def uses(device: BlockDevice, root: Path = Path("/")) -> tuple[str, ...]:
     except OSError as err:
         raise HostError(f"what is mounted cannot be read: {err}", remedy="mount /proc") from err
     found = [f"{device.name} is held by {holder}" for holder in device.holders]
+    found += _loops(device, root)
     for line in mounts:
         before, _, after = line.partition(" - ")
         fields, source = before.split(), [*after.split(), "", ""][1]
@@ -155,10 +162,14 @@ def claimed(path: Path, *, forced: bool, root: Path = Path("/"), probe: Probe = 
             f"{path} is not written: {'; '.join(refused)}",
             remedy="unmount it, or name another device; nothing was done",
         )
+    if _is_write_protected(number, root):
+        raise HostError(f"{path} is write-protected", remedy="'blockdev --setrw' may lift that; or name another device")
     handle = _exclusive(path)
     try:
         if _number_of(handle) != number:
             raise HostError(f"{path} became another device while it was looked at", remedy="try again")
+        if _is_open_in_qemu(handle):
+            raise HostError(f"{path} is not written: another QEMU has it open", remedy="end it, or name another disk")
         if device.partitions and not forced:
             names = ", ".join(name for name, _ in device.partitions)
             raise _has_content(path, f"are partitions ({names})")
@@ -196,6 +207,32 @@ def _exclusive(path: Path) -> int:
                 remedy="'lsblk' and 'fuser -v' may say who; it may be mounted in a container",
             ) from err
         raise HostError(f"{path} cannot be opened: {err.strerror}", remedy="may you read it? 'ls -l' says") from err
+
+
+def _loops(device: BlockDevice, root: Path) -> Iterator[str]:
+    """Yield the loop devices on a device: they are no holders for sysfs, and they leave O_EXCL free (loop(4))."""
+    for file in sorted((root / "sys/block").glob("loop*/loop/backing_file")):
+        try:
+            name = _kernel_name(file.read_text(encoding="utf-8", errors="surrogateescape").strip(), root)
+        except OSError:  # it was taken down meanwhile
+            continue
+        if name in device.names:
+            yield f"{name} is held by {file.parent.parent.name}"
+
+
+def _is_write_protected(number: str, root: Path) -> bool:
+    try:
+        return (root / "sys/dev/block" / number / "ro").read_text(encoding="ascii").strip() == "1"
+    except OSError:
+        return False  # then QEMU says so
+
+
+def _is_open_in_qemu(handle: int) -> bool:
+    """Tell whether a QEMU has a device open, which it never does exclusively: its image locks show it (fcntl(2))."""
+    first, length = _QEMU_LOCKS
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, length, 0)
+    kind: int = struct.unpack_from("h", fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked))[0]
+    return kind != fcntl.F_UNLCK
 
 
 def _has_content(path: Path, what: str) -> HostError:

@@ -120,10 +120,6 @@ class CpuPlan:
             raise InputError(f"the CPU plan has no thread {min(missing)}: plan for the largest cell")
         return replace(self, threads=part, cpus={name: self.cpus[name] for name in part.names if name in self.cpus})
 
-    def to_pins(self) -> tuple[str, ...]:
-        """Return the plan as pins such as ``vcpu0=2``: for ``lab mapping --pin`` and for a job file."""
-        return tuple(f"{name}={text_from_cpus(cpus)}" for name, cpus in self.cpus.items())
-
     def cannot_claim(self) -> tuple[str, ...]:
         """Return a sentence for each thing that numbers measured with this plan do not show."""
         return tuple(_limits(self))

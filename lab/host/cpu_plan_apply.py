@@ -113,6 +113,36 @@ def verify_plan(plan: CpuPlan, names: Mapping[int, str], *, affinities: Affiniti
     return tuple(differences)
 
 
+def intruders(
+    plan: CpuPlan,
+    names: Mapping[int, str],
+    process_threads: frozenset[int],
+    *,
+    affinities: Affinities | None = None,
+) -> tuple[str, ...]:
+    """Return a sentence for each IOThread whose CPUs other threads of QEMU share, although the plan does not say so.
+
+    Workers of ``aio=threads`` are started by the thread that submits (``spawn_thread()`` in util/thread-pool.c) and
+    inherit its CPUs. To be called after the load: they come with it, and stay for some seconds.
+
+    :param names: thread id to name, as for :func:`apply_plan`.
+    :param process_threads: all threads of QEMU.
+    """
+    kernel = affinities or KernelAffinities()
+    found: set[str] = set()
+    for thread_id in process_threads - names.keys() if plan.is_pinned else ():
+        try:
+            cpus = kernel.get(thread_id)
+        except OSError:
+            continue  # a worker that ended meanwhile
+        if cpus != plan.cpus[MAIN_LOOP]:
+            found |= {name for name in plan.threads.iothreads if cpus & plan.cpus[name]}
+    return tuple(
+        f"worker threads of QEMU (aio=threads) shared the CPUs of {name}, which started them: docs/host.md"
+        for name in sorted(found)
+    )
+
+
 def threads_of(pid: int, *, proc: Path = _PROC) -> frozenset[int]:
     """Return the ids of all threads of a process; none where it is gone."""
     try:

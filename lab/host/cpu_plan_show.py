@@ -1,8 +1,7 @@
-"""A CPU plan to what people and scripts read: a diagram, taskset commands, JSON. Pure."""
+"""A CPU plan to what people and scripts read: a diagram, JSON. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from lab.host.cpu_plan import MAIN_LOOP, CpuPlan
@@ -26,18 +25,6 @@ def text_from_plan(plan: CpuPlan) -> str:
         lines.append(f"not pinned: {len(plan.threads.names)} threads of the guest, {len(cells)} CPUs")
     lines += [f"cannot be claimed: {sentence}" for sentence in plan.cannot_claim()]
     return "\n".join(lines)
-
-
-def taskset_from_plan(plan: CpuPlan, thread_ids: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the commands that would pin the threads by hand.
-
-    :param thread_ids: thread name to thread id; a thread that is not in it is left out.
-    """
-    return tuple(
-        f"taskset -cp {text_from_cpus(cpus)} {thread_ids[name]}"
-        for name, cpus in plan.cpus.items()
-        if name in thread_ids
-    )
 
 
 def plan_to_json(plan: CpuPlan) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from lab.host.accelerator_choice import AcceleratorChoice, Tier
 from lab.host.facts import HostFacts
 from lab.host.packages import can_install, install_command
+from lab.host.requirements import Requirement
 from lab.host.surroundings import CacheUse, LabProcess, Surroundings
 from lab.units import text_from_seconds
 
@@ -90,6 +91,7 @@ def diagnose(
     findings = (
         _packages(surroundings),
         accelerator,
+        _optional_packages(surroundings),
         _cpus(facts),
         _memory(facts),
         _disk(surroundings.cache),
@@ -105,14 +107,23 @@ def diagnose(
 
 
 def _packages(surroundings: Surroundings) -> Finding:
-    missing = surroundings.missing
-    if not missing:
+    if not surroundings.missing:
         return Finding("packages", ok=True, detail="everything the lab needs is installed", essential=True)
+    return _missing("packages", surroundings.missing, surroundings, essential=True)
+
+
+def _optional_packages(surroundings: Surroundings) -> Finding:
+    if not surroundings.missing_optional:
+        return Finding("more packages", ok=True, detail="what single verbs need is installed, too")
+    return _missing("more packages", surroundings.missing_optional, surroundings, essential=False)
+
+
+def _missing(name: str, missing: Sequence[Requirement], surroundings: Surroundings, *, essential: bool) -> Finding:
     detail = "missing: " + ", ".join(f"{one.name} (to {one.purpose})" for one in missing)
     remedy = install_command(missing, surroundings.distribution, is_root=surroundings.is_root)
     if can_install(surroundings.distribution, is_root=surroundings.is_root):
         remedy = f"lab doctor --fix, which runs: {remedy}"
-    return Finding("packages", ok=False, detail=detail, remedy=remedy, essential=True)
+    return Finding(name, ok=False, detail=detail, remedy=remedy, essential=essential)
 
 
 def _accelerator(probed: AcceleratorChoice | ProbeFailure | None) -> Finding:

@@ -11,7 +11,7 @@ from typing import Protocol
 from lab.command import run_logged
 from lab.errors import MissingPackagesError, StageError
 from lab.host.distribution import Distribution, Family, read_distribution
-from lab.host.requirements import REQUIREMENTS, Probe, Requirement, is_present
+from lab.host.requirements import OPTIONAL, REQUIREMENTS, Probe, Requirement, is_present
 from lab.progress import Progress
 from lab.settings import cache_dir
 
@@ -42,6 +42,11 @@ def missing_packages(has: Callable[[Probe], bool] = is_present) -> tuple[Require
     return tuple(requirement for requirement in REQUIREMENTS if not has(requirement.probe))
 
 
+def missing_optional_packages(has: Callable[[Probe], bool] = is_present) -> tuple[Requirement, ...]:
+    """Return what single verbs need and this host does not have."""
+    return tuple(requirement for requirement in OPTIONAL if not has(requirement.probe))
+
+
 def can_install(distribution: Distribution, *, is_root: bool) -> bool:
     """Tell whether the lab itself can install packages here."""
     return distribution.family is Family.APT and is_root
@@ -61,12 +66,13 @@ def install_command(missing: Sequence[Requirement], distribution: Distribution, 
             return f"install what Debian calls {', '.join(apt)} and Fedora calls {', '.join(dnf)}"
 
 
-def require_packages(has: Callable[[Probe], bool] = is_present) -> None:
+def require_packages(has: Callable[[Probe], bool] = is_present, wanted: Sequence[Requirement] = REQUIREMENTS) -> None:
     """Make sure that nothing is missing; installs nothing.
 
+    :param wanted: what is needed; by default what everything needs.
     :raise MissingPackagesError: something is; the remedy is the command that installs it.
     """
-    missing = missing_packages(has)
+    missing = tuple(requirement for requirement in wanted if not has(requirement.probe))
     if missing:
         command = install_command(missing, read_distribution(), is_root=os.geteuid() == 0)
         raise MissingPackagesError(f"this host lacks {_named(missing)}", remedy=command)

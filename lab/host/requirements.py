@@ -93,6 +93,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     ),
     Requirement("liburing", "measure aio=io_uring", Library("liburing"), ("liburing-dev",), ("liburing-devel",), True),
     Requirement("libaio", "measure aio=native", Header("libaio.h"), ("libaio-dev",), ("libaio-devel",)),
+    Requirement("libnuma", "bind memory to NUMA nodes", Header("numa.h"), ("libnuma-dev",), ("numactl-devel",)),
     Requirement(
         "SeaBIOS", "start a guest", DataFile(Path("usr/share/seabios/bios-256k.bin")), ("seabios",), ("seabios-bin",)
     ),
@@ -106,6 +107,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         ("python3",),
     ),
 )
+
+VALGRIND = Requirement(
+    "Valgrind", "count instructions, for 'lab cost'", Program("valgrind"), ("valgrind",), ("valgrind",)
+)
+OPTIONAL: tuple[Requirement, ...] = (VALGRIND,)
+"""What a single verb needs: nothing else waits for it, and ``lab doctor --fix`` installs it."""
 
 
 def is_present(probe: Probe, root: Path = Path("/")) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from lab.host.distribution import Distribution, read_distribution
-from lab.host.packages import missing_packages
+from lab.host.packages import missing_optional_packages, missing_packages
 from lab.host.requirements import Requirement
 from lab.settings import cache_dir
 
@@ -42,6 +42,7 @@ class Surroundings:
     """Everything the doctor looks at beside the facts of the host.
 
     :param missing: what the lab needs and the host lacks.
+    :param missing_optional: what single verbs need and the host lacks.
     """
 
     missing: tuple[Requirement, ...]
@@ -49,6 +50,7 @@ class Surroundings:
     is_root: bool
     cache: CacheUse
     processes: tuple[LabProcess, ...]
+    missing_optional: tuple[Requirement, ...] = ()
 
 
 def read_surroundings() -> Surroundings:
@@ -60,6 +62,7 @@ def read_surroundings() -> Surroundings:
         is_root=os.geteuid() == 0,
         cache=CacheUse(cache, used_mib(cache), shutil.disk_usage(cache).free // _MIB),
         processes=tuple(lab_processes(cache)),
+        missing_optional=missing_optional_packages(),
     )
 
 

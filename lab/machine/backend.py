@@ -113,12 +113,16 @@ class HostDeviceBackend:
 class NvmeBackend:
     """A namespace of an NVMe controller that QEMU drives itself, through VFIO (``nvme://``).
 
+    No page cache is in its way, so QEMU takes ``cache.direct`` for something else: it switches the drive's own write
+    cache off, and refuses a drive that has none, as those with power-loss protection (``nvme_file_open()`` in
+    block/nvme.c).
+
     :param pci_address: of the host, ``0000:01:00.0``.
     """
 
     pci_address: str
     namespace: int = 1
-    cache: Cache = Cache.NONE
+    cache: Cache = Cache.WRITEBACK
     read_only: bool = True
     forced: bool = False
 
@@ -170,10 +174,18 @@ class Blkdebug:
 
     :param align_bytes: requests are widened to this alignment.
     :param max_transfer_bytes: larger requests are split.
+    :raise InputError: requests cannot be aligned and split so (``blkdebug_open()`` in block/blkdebug.c).
     """
 
     align_bytes: int | None = None
     max_transfer_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.align_bytes and (self.max_transfer_bytes or 0) % self.align_bytes:
+            raise InputError(
+                f"blkdebug cannot split requests at {self.max_transfer_bytes} bytes and align them to "
+                f"{self.align_bytes}: QEMU wants a multiple of the alignment"
+            )
 
 
 Filter = Throttle | Blkdebug

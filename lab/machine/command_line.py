@@ -81,12 +81,8 @@ def argv_from_spec(
     for folder in firmware:
         words += ["-L", str(folder)]
     memory = object_from_memory(spec.memory, spec.memory_mib)
-    machine = {"type": spec.machine_type}
-    if memory is not None:
-        machine["memory-backend"] = MEMORY
-    if spec.accelerator == "tcg":  # the guest may take a disturbed PIT for its clock: lab/machine/guest_clock.py
-        machine["pit"] = "off"
-    words += ["-machine", _key_values(machine, first="type"), "-accel", accelerator, "-cpu", spec.cpu_model]
+    machine = spec.machine_type if memory is None else f"{spec.machine_type},memory-backend={MEMORY}"
+    words += ["-machine", machine, "-accel", accelerator, "-cpu", spec.cpu_model]
     words += ["-smp", _smp(spec.vcpus, spec.topology), "-m", f"{spec.memory_mib}M"]
     words += [] if memory is None else ["-object", _json(memory)]
     words += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", kernel_command_line(spec, boot)]

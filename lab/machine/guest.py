@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from lab.command import text_from_argv
 from lab.deadline import Deadline
 from lab.errors import BootError, CrashError, DeadlineError, GuestError, InputError, MonitorError, StageError
 from lab.machine.command_line import NETDEV, GuestBoot, Wiring, argv_from_spec
+from lab.machine.guest_clock import boot_with_clock
 from lab.machine.guest_shell import GuestShell, RunKey
 from lab.machine.mapping import Device, IOThreadMapping, difference
 from lab.machine.mapping_json import PROPERTY
@@ -26,7 +28,7 @@ QEMU_LOG = "qemu.log"
 _HOST_KEY = re.compile(r"^lab: host-key ssh-ed25519 ([A-Za-z0-9+/=]+)(?:\s.*)?$", re.MULTILINE)
 _READY = re.compile(r"^lab: ready\s*$", re.MULTILINE)
 _PANIC = re.compile(r"Kernel panic - not syncing.*|^lab: error.*", re.MULTILINE)
-_NOTIFIER_FALLBACK = "failed to set guest notifier"
+_NOTIFIER_FALLBACKS = ("failed to set guest notifier", "failed to set host notifier")
 _ENDING_S = 1.0
 
 
@@ -133,6 +135,7 @@ def started(
     :raise BootError: QEMU ended, or its monitor does not answer.
     """
     console = evidence / CONSOLE_LOG
+    boot = boot_with_clock(boot, spec.accelerator)
     with ExitStack() as stack:
         ours, theirs = socket.socketpair()
         stack.callback(ours.close)
@@ -188,7 +191,15 @@ def connected(
     return shell
 
 
-def mapping_difference(guest: Guest, controller: Controller) -> str | None:
+class Monitored(Protocol):
+    """A QEMU that can be asked, with or without a guest."""
+
+    @property
+    def monitor(self) -> Monitor:
+        """Its monitor."""
+
+
+def mapping_difference(guest: Monitored, controller: Controller) -> str | None:
     """Compare the IOThreads that were asked for with those QEMU stored.
 
     QMP ``device_add`` dropped the property silently until 2024 ("qdev-monitor: avoid QemuOpts in QMP device_add"),
@@ -217,10 +228,11 @@ def mapping_difference(guest: Guest, controller: Controller) -> str | None:
 def fallback_warning(evidence: Path) -> str | None:
     """Return the line in which QEMU said that it runs on without IOThreads, or None.
 
-    "Failed to set guest notifiers" goes to stderr only (hw/scsi/virtio-scsi-dataplane.c); such a run is void.
+    "Failed to set guest notifiers" and "Failed to set host notifier" go to stderr only, of virtio-scsi and virtio-blk
+    alike (hw/scsi/virtio-scsi-dataplane.c, hw/block/virtio-blk.c); such a run is void.
     """
     for line in tail_of(evidence / QEMU_LOG).splitlines():
-        if _NOTIFIER_FALLBACK in line.lower():
+        if any(words in line.lower() for words in _NOTIFIER_FALLBACKS):
             return line.strip()
     return None
 

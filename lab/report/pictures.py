@@ -26,7 +26,7 @@ from lab.report.chart_data import (
 )
 from lab.report.proofs import stored_proofs
 from lab.report.reference import PublishedTable
-from lab.report.trace_data import traces_by_point
+from lab.report.trace_data import DISTURBED, traces_by_point
 from lab.units import METRICS, Better, Metric, text_from_quantity
 
 _LARGEST_FOREST = 60
@@ -186,10 +186,11 @@ def _cpu_picture(path: Path, comparison: Comparison) -> Iterator[Picture]:
 def _traces_picture(path: Path, comparison: Comparison) -> Iterator[Picture]:
     metric = METRICS["iops"]
     points = tuple(dict.fromkeys(point.point for point in comparison.judged))
-    traces = traces_by_point(comparison.results.ok, points, metric.name)
+    disturbed = traces_by_point(comparison.results.ok, points, DISTURBED)
+    traces = disturbed or traces_by_point(comparison.results.ok, points, metric.name)
     if not traces:
         return
-    title = f"{metric.title} within each run, second by second"
+    title = f"{metric.title} within each run, {'every 100 ms' if disturbed else 'second by second'}"
     notes = ["A line is one boot. Readings within a run are diagnostics: they are never counted as observations."]
     if any(run.events for runs in traces.values() for run in runs):
         notes.append("Dotted: what was done to the guest meanwhile.")

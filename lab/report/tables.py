@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.analysis.family import PointComparison
-from lab.units import text_from_percent, text_from_quantity
+from lab.units import text_from_percent, text_from_quantity, text_from_signed
 
 Row = tuple[str, ...]
 FULL_HEADER: Row = ("point", "metric", "n", "baseline", "candidate", "change", "interval", "p adj.", "verdict")
@@ -52,7 +52,7 @@ def interval_text(point: PointComparison) -> str:
     numbers = point.numbers
     if numbers is None:
         return _NOTHING
-    text = f"[{100 * (numbers.low - 1):+.1f}, {100 * (numbers.high - 1):+.1f}] %"
+    text = f"[{text_from_signed(100 * (numbers.low - 1))}, {text_from_signed(100 * (numbers.high - 1))}] %"
     # 95 is what readers expect; the real coverage is at least that wherever there are enough pairs.
     return text if numbers.coverage >= 0.95 else f"{text} ({100 * numbers.coverage:.0f} %)"
 

@@ -72,16 +72,26 @@ def all_warnings(comparison: Comparison) -> tuple[str, ...]:
 
 
 def narrow_table(points: Sequence[PointComparison]) -> str:
-    """Return the table of one metric in 72 columns; where it does not fit, the point stands on a line of its own."""
-    rows: list[Row] = [short_row(point) for point in points]
+    """Return the table of one metric in 72 columns.
+
+    Where it does not fit, or a point is called like a trailer, the point stands on lines of its own; where the numbers
+    alone do not fit, they become a list.
+    """
+    rows: list[Row] = [(printable(row[0]), *row[1:]) for row in map(short_row, points)]
     table = text_table(SHORT_HEADER, rows)
-    if max(map(len, table.splitlines())) <= COLUMNS:
-        return printable(table)
-    lines = text_table(SHORT_HEADER[1:], [row[1:] for row in rows]).splitlines()
-    stacked = [*lines[:2]]
-    for row, line in zip(rows, lines[2:], strict=True):
-        stacked += [textwrap.shorten(row[0], COLUMNS, placeholder="..."), line]
-    return printable("\n".join(stacked))
+    if _fits(table) and _TRAILER.search(table) is None:
+        return table
+    table = text_table(SHORT_HEADER[1:], [row[1:] for row in rows])
+    if not _fits(table):
+        cells = [", ".join(map(" ".join, zip(SHORT_HEADER[1:], row[1:], strict=True))) for row in rows]
+        return _bullets(f"{row[0]}: {text}" for row, text in zip(rows, cells, strict=True))
+    header, rule, *lines = table.splitlines()
+    named = (f"{_wrapped(row[0])}\n{line}" for row, line in zip(rows, lines, strict=True))
+    return "\n".join([header, rule, *named])
+
+
+def _fits(table: str) -> bool:
+    return max(map(len, table.splitlines())) <= COLUMNS
 
 
 def _command(text: str) -> str:

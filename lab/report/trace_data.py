@@ -11,6 +11,10 @@ from lab.record import Arm, Point, RunRecord
 INTERVAL_S = 1.0
 """Distance of the readings of a trace: fio's log_avg_msec in the jobs of the lab."""
 
+DISTURBED = "service_iops"
+"""The trace of a run with a scenario, whose readings are closer, so that a gap is seen."""
+_INTERVALS_S = {DISTURBED: 0.1}
+
 _LONGEST_RUN_S = 1e7
 
 
@@ -41,14 +45,15 @@ class TracedRun:
 def traces_by_point(records: Sequence[RunRecord], points: Sequence[Point], name: str) -> dict[str, list[TracedRun]]:
     """Return the runs that have a trace, by id of the point; points without any are left out.
 
-    :param name: of the trace, which is also that of its metric.
+    :param name: of the trace.
     """
     found: dict[Point, list[TracedRun]] = {point: [] for point in points}
     for record in records:
         readings = record.traces.get(name, ())
         cell = record.scheduled.cell
         if len(readings) > 1 and cell.point in found:
-            seconds = tuple(INTERVAL_S * (place + 1) for place in range(len(readings)))
+            interval_s = _INTERVALS_S.get(name, INTERVAL_S)
+            seconds = tuple(interval_s * (place + 1) for place in range(len(readings)))
             events = tuple(_events(record.facts.get("events")))
             found[cell.point].append(TracedRun(cell.arm, readings, seconds, events))
     return {point.id: runs for point, runs in found.items() if runs}

@@ -22,12 +22,18 @@ class Scenario:
     :param perform: does it once; is told which time it is, from 0.
     :param devices: the loaded devices it makes sense with.
     :param repeatable: whether it can be done again in the same guest.
+    :param plugs_pci: PCI devices come or go, which the root bus of ``pc`` takes and that of ``q35`` does not.
+    :param has_gaps: service is disturbed and comes back, so that there is a gap to measure.
+    :param needs_iothread: it is about the IOThread of the loaded disk.
     """
 
     name: str
     perform: Callable[[Stage, int], None]
     devices: tuple[Device, ...] = _BOTH
     repeatable: bool = True
+    plugs_pci: bool = False
+    has_gaps: bool = True
+    needs_iothread: bool = False
 
     @property
     def summary(self) -> str:
@@ -39,9 +45,15 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("hotplug-disk", hotplug.plug_disk, _SCSI),
-        Scenario("hotplug-scsi", hotplug.plug_scsi_controller),
-        Scenario("hotplug-blk", hotplug.plug_blk),
-        Scenario("iothread-in-use", hotplug.delete_iothread_in_use, repeatable=False),
+        Scenario("hotplug-scsi", hotplug.plug_scsi_controller, plugs_pci=True),
+        Scenario("hotplug-blk", hotplug.plug_blk, plugs_pci=True),
+        Scenario(
+            "iothread-in-use",
+            hotplug.delete_iothread_in_use,
+            repeatable=False,
+            plugs_pci=True,
+            needs_iothread=True,
+        ),
         Scenario("lun-reset", reset.reset_lun, _SCSI),
         Scenario("snapshot", drain.snapshot),
         Scenario("stream", drain.stream),
@@ -51,9 +63,10 @@ SCENARIOS = {
         Scenario("resize", drain.resize),
         Scenario("throttle", drain.throttle),
         Scenario("stop-cont", reset.stop_and_continue),
-        Scenario("system-reset", reset.reset_system, repeatable=False),
+        Scenario("system-reset", reset.reset_system, repeatable=False, has_gaps=False),
         Scenario("migrate", migrate.migrate),
-        Scenario("quit", reset.quit_under_load, repeatable=False),
+        Scenario("power-off", reset.power_off, repeatable=False, has_gaps=False),
+        Scenario("quit", reset.quit_under_load, repeatable=False, has_gaps=False),
     )
 }
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.scenario.perform import ScenarioResult, Verdict
+from lab.scenario.perform import ScenarioResult
+from lab.scenario.verdict import Verdict
 
 
 def changes(baseline: Sequence[ScenarioResult], candidate: Sequence[ScenarioResult]) -> tuple[str, ...]:

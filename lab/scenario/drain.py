@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lab.scenario.load import AREA_MIB, DISK_MIB
+from lab.scenario.load import AREA_MIB
 from lab.scenario.stage import ScenarioError, Stage
 
 _MIB = 1 << 20
 _SLOW_IOPS = 200
-_GROWN_MIB = DISK_MIB + 16
+_GROWTH_BYTES = 16 * _MIB
 
 
 def snapshot(stage: Stage, number: int) -> None:
@@ -63,9 +63,9 @@ def backup(stage: Stage, number: int) -> None:
         raise ScenarioError("the backup does not hold the data that was on the disk before")
 
 
-def resize(stage: Stage, number: int) -> None:
-    """Grow the disk; the guest must see it (block_resize). Each time a MiB more."""
-    size = (_GROWN_MIB + number) * _MIB
+def resize(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
+    """Grow the disk by 16 MiB; the guest must see it (block_resize)."""
+    size = _size_bytes(stage) + _GROWTH_BYTES
     stage.disturb("block_resize")
     stage.qmp("block_resize", {"node-name": _root_node(stage), "size": size})
     stage.wait_disk_size(size)
@@ -96,7 +96,7 @@ def _overlay(stage: Stage, number: int) -> str:
 def _raw_target(stage: Stage, name: str) -> str:
     path = stage.site.scratch / f"{name}.raw"
     path.touch()
-    os.truncate(path, DISK_MIB * _MIB)
+    os.truncate(path, _size_bytes(stage))
     file = {"driver": "file", "filename": str(path)}
     stage.qmp("blockdev-add", {"driver": "raw", "node-name": name, "file": file})
     return name
@@ -111,6 +111,17 @@ def _root_node(stage: Stage) -> str:
     if "node-name" not in inserted:
         raise ScenarioError(f"query-block names no node of {stage.disk_device}")
     return str(inserted["node-name"])
+
+
+def _size_bytes(stage: Stage) -> int:
+    """Return the size of the loaded disk, as QEMU sees it now.
+
+    :raise ScenarioError: QEMU does not say.
+    """
+    image = _block_device(stage).get("inserted", {}).get("image", {})
+    if "virtual-size" not in image:
+        raise ScenarioError(f"query-block tells no size of {stage.disk_device}")
+    return int(image["virtual-size"])
 
 
 def _block_device(stage: Stage) -> dict[str, Any]:

@@ -10,24 +10,27 @@ The rate of *old* is the trace: its readings are plain, those of *new* change be
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.deadline import Deadline
 from lab.errors import DeadlineError, StageError, WorkloadError
 from lab.machine.guest_shell import GuestShell
-from lab.scenario.service import Reading, trace_from_log
+from lab.scenario.service import Reading, Wait, trace_from_log, waits_from_log
 
 AREA_MIB = 16
 DISK_MIB = 64
 """Three areas and room for one that grows."""
+_TRACE, _WAITS = "old_iops.1.log", "old_clat.1.log"
 _DIR = "/tmp/lab"  # noqa: S108 - a path in the guest, which has one user
 _PREPARE_S = 120.0
 _BEGIN_S = 30.0
 _END_S = 60.0
 _INTERRUPTED = 128
 """fio's exit status where a signal ended it in good order (backend.c, sig_int)."""
+READS: Mapping[str, str | None] = {"ioengine": "libaio", "direct": "1", "rw": "randread", "iodepth": "4", "bs": "4k"}
+"""How *old* is read where nobody says otherwise."""
 _VERIFY = "verify=crc32c\nverify_fatal=1\n"
 
 
@@ -37,17 +40,24 @@ class LoadResult:
 
     :param completed: requests.
     :param trace: of *old*, a reading every 100 ms, on the guest's clock.
+    :param waits: of *old*, likewise: the slowest request.
     """
 
     completed: int
     trace: tuple[Reading, ...]
+    waits: tuple[Wait, ...] = ()
+
+
+class StuckError(WorkloadError):
+    """A request never completes, though the guest answers."""
 
 
 class Load:
     """fio on one disk of a guest.
 
     :param device: path in the guest, ``/dev/sda``.
-    :param evidence: gets fio's job, output and log.
+    :param evidence: gets fio's job, output and logs.
+    :param reads: options of fio for *old*; one worker that reads.
     :param make_deadline: the clock that waits go by.
     """
 
@@ -57,11 +67,13 @@ class Load:
         device: str,
         evidence: Path,
         *,
+        reads: Mapping[str, str | None] = READS,
         make_deadline: Callable[[float], Deadline] = Deadline,
     ) -> None:
         self.shell = shell
         self.device = device
         self._evidence = evidence
+        self._reads = reads
         self._make_deadline = make_deadline
 
     def prepare(self) -> None:
@@ -83,7 +95,7 @@ class Load:
         end = "echo $? >load.part; mv load.part load.status"
         fio = f"fio --output-format=json load.fio >load.json 2>load.err; {end}"
         self.shell.run(
-            f"cd {_DIR} && rm -f load.status old_iops.* && (setsid sh -c '{fio}' </dev/null >/dev/null 2>&1 &)",
+            f"cd {_DIR} && rm -f load.status old_*.log && (setsid sh -c '{fio}' </dev/null >/dev/null 2>&1 &)",
             timeout_s=_BEGIN_S,
         )
         self._make_deadline(_BEGIN_S).wait_for("fio to begin", lambda: self._begun() or None, interval_s=0.1)
@@ -98,7 +110,8 @@ class Load:
     def stop(self) -> LoadResult:
         """End fio, fetch what it wrote, and verify the old data.
 
-        :raise WorkloadError: a request failed or never completes, data was wrong, or fio ended by itself.
+        :raise StuckError: a request never completes.
+        :raise WorkloadError: a request failed, data was wrong, or fio ended by itself.
         :raise StageError: the guest does not answer.
         """
         self.shell.run(f"test -e {_DIR}/load.status || killall -INT fio", timeout_s=_BEGIN_S, check=False)
@@ -106,7 +119,7 @@ class Load:
             self._make_deadline(_END_S).wait_for("fio", lambda: (not self.is_running()) or None, interval_s=0.1)
         except DeadlineError as err:
             self.shell.run("true", timeout_s=_BEGIN_S)
-            raise WorkloadError(
+            raise StuckError(
                 f"fio does not end, though it was told to {_END_S:g} s ago and the guest answers: a request never"
                 " completes"
             ) from err
@@ -133,7 +146,7 @@ class Load:
         return self.shell.run(f"{inflight}; test $inflight -gt 0", timeout_s=_BEGIN_S, check=False).exited == 0
 
     def _collect(self) -> LoadResult:
-        for name in ("load.json", "load.err", "old_iops.1.log"):
+        for name in ("load.json", "load.err", _TRACE, _WAITS):
             (self._evidence / name).write_text(self._text(name), encoding="utf-8")
         status = self._text("load.status").strip()
         said = (self._evidence / "load.err").read_text(encoding="utf-8")
@@ -144,7 +157,8 @@ class Load:
                 f"fio lost or misread data, or a request failed (exit status {status}): {told}",
                 evidence=self._evidence / "load.err",
             )
-        return LoadResult(completed, trace_from_log((self._evidence / "old_iops.1.log").read_text(encoding="utf-8")))
+        trace, waits = ((self._evidence / name).read_text(encoding="utf-8") for name in (_TRACE, _WAITS))
+        return LoadResult(completed, trace_from_log(trace), waits_from_log(waits))
 
     def _put(self, name: str, text: str) -> None:
         self.shell.run(f"mkdir -p {_DIR}", timeout_s=_BEGIN_S)  # a reset of the guest takes the folder with it
@@ -160,11 +174,32 @@ class Load:
         self.shell.run(f"cd {_DIR} && fio --output-format=terse once.fio >/dev/null", timeout_s=_PREPARE_S)
 
     def _job(self) -> str:
-        endless = "time_based=1\nruntime=1h\nmax_latency=60s\nexitall_on_error=1\nbs=4k\n"
-        trace = "write_iops_log=old\nlog_avg_msec=100\nlog_unix_epoch=1\n"
+        endless = {
+            "time_based": "1",
+            "runtime": "1h",
+            "max_latency": "60s",
+            "exitall_on_error": "1",
+        }
+        logs = {
+            "write_iops_log": "old",
+            "write_lat_log": "old",
+            "log_avg_msec": "100",
+            "log_max_value": "1",  # of the latencies; what is averaged of a rate is one value
+            "log_unix_epoch": "1",
+            "per_job_logs": "1",
+        }
+        place = {"filename": self.device, "offset": "0", "size": f"{AREA_MIB}m"}
+        unused = ("ramp_time", "group_reporting", "cpus_allowed", "cpus_allowed_policy")
+        reads = {name: value for name, value in self._reads.items() if name not in unused}
+        lines = [
+            name if value is None else f"{name}={value}"
+            for name, value in {**reads, **place, **endless, **logs}.items()
+        ]
+        written = "".join(f"{name}={value}\n" for name, value in endless.items())
         return (
-            f"[old]\n{_where(self.device, 0)}{endless}rw=randread\niodepth=4\n{trace}\n"
-            f"[new]\n{_where(self.device, AREA_MIB)}{endless}rw=randwrite\niodepth=4\n{_VERIFY}verify_backlog=256\n"
+            "\n".join(["[old]", *lines, "", ""])
+            + f"[new]\n{_where(self.device, AREA_MIB)}{written}bs=4k\nrw=randwrite\niodepth=4\n{_VERIFY}"
+            + "verify_backlog=256\n"
         )
 
 

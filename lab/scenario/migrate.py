@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from lab.deadline import Deadline
+from lab.errors import BootError, CrashError, MonitorError, StageError
 from lab.machine.guest import CONSOLE_LOG, Guest, connected, mapping_difference, started
 from lab.machine.mapping import IOThreadMapping
 from lab.machine.monitor import Monitor
+from lab.machine.process import QemuProcess
 from lab.machine.spec import MachineSpec
 from lab.machine.threads import thread_map
 from lab.scenario.stage import STEP_S, ScenarioError, Stage
 
 _AT_ONCE = 1 << 34
 """Bytes per second: the default is meant for a network that others use too."""
+_ENDING_S = 1.0
 _ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -29,20 +34,18 @@ def migrate(stage: Stage, number: int) -> None:
     spec = _with_other_mapping(source.spec)
     evidence = stage.site.evidence / f"destination{number}"
     evidence.mkdir()
-    process, monitor = stage.stack.enter_context(
-        started(
-            stage.site.qemu, stage.site.firmware, spec, stage.site.boot, evidence=evidence, words=("-incoming", "defer")
-        )
-    )
-    monitor.execute("migrate-incoming", {"uri": "tcp:127.0.0.1:0"})
+    process, monitor = _destination(stage, spec, evidence)
     port = _port(monitor)
     stage.qmp("migrate-set-parameters", {"max-bandwidth": _AT_ONCE})
     stage.disturb("migrate")
     stage.qmp("migrate", {"uri": f"tcp:127.0.0.1:{port}"})
-    _wait_for_end(source.monitor, stage.make_deadline)
+    stage.paused_s += _wait_for_end(source.monitor, stage.make_deadline)
     stage.shell.close()
     console = stage.site.evidence / CONSOLE_LOG  # the guest said its host key where it booted
-    shell = connected(process, monitor, console, stage.site.key, Deadline(STEP_S))
+    try:
+        shell = connected(process, monitor, console, stage.site.key, Deadline(STEP_S))
+    except StageError as err:
+        raise _why(process, err) from err
     stage.stack.callback(shell.close)
     threads = thread_map(process.pid, monitor)
     stage.move_to(Guest(spec, process, monitor, shell, threads, source.boot_s, evidence))
@@ -51,6 +54,34 @@ def migrate(stage: Stage, number: int) -> None:
         difference = mapping_difference(stage.guest, controller)
         if difference is not None:
             raise ScenarioError(f"after the migration {controller.id} has another mapping than asked for: {difference}")
+
+
+def _destination(stage: Stage, spec: MachineSpec, evidence: Path) -> tuple[QemuProcess, Monitor]:
+    """Start the QEMU that the guest goes to; it listens.
+
+    :raise CrashError: it ended by itself.
+    :raise ScenarioError: it refuses to listen.
+    :raise StageError: it does not answer.
+    """
+    site = stage.site
+    waiting = started(site.qemu, site.firmware, spec, site.boot, evidence=evidence, words=("-incoming", "defer"))
+    try:
+        process, monitor = stage.stack.enter_context(waiting)
+    except BootError as err:
+        ended = "ended by itself" in err.message
+        raise (CrashError(f"the destination: {err.message}", evidence=err.evidence) if ended else err) from err
+    try:
+        monitor.execute("migrate-incoming", {"uri": "tcp:127.0.0.1:0"}, timeout_s=STEP_S)
+    except MonitorError as err:
+        raise _why(process, ScenarioError(f"the destination: {err.message}")) from err
+    return process, monitor
+
+
+def _why(process: QemuProcess, err: StageError) -> StageError:
+    """Return what is behind an error: the destination's end outweighs what was noticed first."""
+    if process.ended_within(_ENDING_S) is None:
+        return err
+    return CrashError(process.failure("with the guest that was migrated to it").message, evidence=process.log)
 
 
 def _with_other_mapping(spec: MachineSpec) -> MachineSpec:
@@ -76,17 +107,18 @@ def _port(monitor: Monitor) -> int:
     raise ScenarioError("the destination does not say where it listens (query-migrate has no socket-address)")
 
 
-def _wait_for_end(monitor: Monitor, make_deadline: Callable[[float], Deadline]) -> None:
-    """Wait until the source has handed the guest over.
+def _wait_for_end(monitor: Monitor, make_deadline: Callable[[float], Deadline]) -> float:
+    """Wait until the source has handed the guest over, and return for how many seconds it ran on neither side.
 
     :raise ScenarioError: the migration failed.
     :raise StageError: it does not end, or QEMU went away.
     """
 
-    def ended() -> dict[str, object] | None:
-        status: dict[str, object] = monitor.execute("query-migrate")
+    def ended() -> dict[str, Any] | None:
+        status: dict[str, Any] = monitor.execute("query-migrate")
         return status if status.get("status") in _ENDED else None
 
     status = make_deadline(STEP_S).wait_for("the migration to end", ended, interval_s=0.05)
     if status["status"] != "completed":
         raise ScenarioError(f"the migration {status['status']}: {status.get('error-desc', 'QEMU does not say why')}")
+    return float(status.get("downtime", 0)) / 1000

@@ -1,51 +1,35 @@
-"""One scenario on one binary: boot, load, disturb, verify; a verdict with evidence, whatever happens.
-
-A guest that falls silent is looked at before it is judged: *late* is not *never*. A QEMU that sleeps although something
-is owed hangs, and so does one that keeps a CPU busy and gets nowhere; one that was not given CPU time decides nothing.
-"""
+"""One scenario on one binary, in a small machine of its own: a verdict with evidence, whatever happens."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lab.errors import BootError, CrashError, DeadlineError, GuestError, HostError, MonitorError, StageError
+from lab.errors import HostError, StageError
 from lab.image.guest_image import GuestImage
 from lab.machine.backend import FileBackend
 from lab.machine.command_line import GuestBoot
-from lab.machine.guest import CONSOLE_LOG, Guest, booted, disk_device, fallback_warning, mapping_difference
+from lab.machine.guest import CONSOLE_LOG, booted, disk_device
 from lab.machine.guest_shell import RunKey
 from lab.machine.mapping import Device, IOThreadMapping
 from lab.machine.process import tail_of
 from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, iothread_ids
 from lab.scenario.catalogue import Scenario
-from lab.scenario.kernel_log import broken_lines, stall_lines
+from lab.scenario.kernel_log import stall_lines, warning_lines
 from lab.scenario.load import DISK_MIB, Load
-from lab.scenario.service import Mark, Reading, ServiceGap, gaps_of
-from lab.scenario.stage import ScenarioError, Site, Stage
-from lab.virtio.tmf.watchdog import Stall, WatchedProcess, wait_or_stall
+from lab.scenario.play import play
+from lab.scenario.service import Mark, Reading, ServiceGap
+from lab.scenario.site import Site, image_folder, keyed, new_image
+from lab.scenario.stage import Stage
+from lab.scenario.verdict import Seen, Verdict
 
 _BOOT_S = 90.0
 _VCPUS = 2
 _MEMORY_MIB = 512
 _IOTHREADS = 2
-_LOOK_S = 20.0
-_SETTLE_S = 1.5
-
-
-class Verdict(StrEnum):
-    """What became of a scenario."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
@@ -55,8 +39,11 @@ class ScenarioResult:
     :param reason: one sentence where it did not pass.
     :param times: how often it was done.
     :param evidence: folder with command line, logs, fio's output.
+    :param seconds: all of it, boot and verification included.
     :param trace: completed requests, a reading every 100 ms.
     :param warnings: what a reader should know beside the verdict.
+    :param scenario_s: what was done took this long on the host's clock, pauses for the load left out.
+    :param paused_s: the guest's CPUs were stopped for this long.
     """
 
     name: str
@@ -70,6 +57,8 @@ class ScenarioResult:
     marks: tuple[Mark, ...] = ()
     trace: tuple[Reading, ...] = ()
     warnings: tuple[str, ...] = ()
+    scenario_s: float = 0.0
+    paused_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object, its trace included."""
@@ -80,6 +69,8 @@ class ScenarioResult:
             "times": self.times,
             "seconds": round(self.seconds, 2),
             "evidence": str(self.evidence),
+            "scenario_s": round(self.scenario_s, 3),
+            "paused_s": round(self.paused_s, 3),
             "completed": self.completed,
             "gaps": [gap.to_json() for gap in self.gaps],
             "marks": [{"event": mark.name, "at_s": round(mark.at_s, 3)} for mark in self.marks],
@@ -108,13 +99,12 @@ def perform(scenario: Scenario, ground: Ground, *, times: int, evidence: Path) -
     """Perform a scenario in a fresh guest.
 
     :param times: how often, in the same guest, where the scenario can be repeated.
-    :param evidence: an empty folder; images that were made are removed from it, logs stay.
+    :param evidence: an empty folder; gets logs and traces, never an image.
     :return: the result, whatever happened to the guest.
     :raise HostError: this host cannot write the evidence.
     """
     start = time.monotonic()
-    times = times if scenario.repeatable else 1
-    seen = _Seen()
+    seen = Seen()
     verdict, reason = Verdict.PASSED, ""
     try:
         _perform(scenario, ground, times, evidence, seen)
@@ -122,75 +112,51 @@ def perform(scenario: Scenario, ground: Ground, *, times: int, evidence: Path) -
         verdict, reason = seen.judge(err)
     except OSError as err:
         raise HostError(f"the evidence of {scenario.name} cannot be written: {err}") from err
-    finally:
-        shutil.rmtree(evidence / "scratch", ignore_errors=True)
-    stalls = stall_lines(tail_of(evidence / CONSOLE_LOG))
     return ScenarioResult(
         scenario.name,
         verdict,
         reason,
-        times,
+        times if scenario.repeatable else 1,
         time.monotonic() - start,
         evidence,
         seen.completed,
-        gaps_of(seen.trace, seen.marks),
+        seen.gaps(),
         tuple(seen.marks),
         seen.trace,
-        tuple(f"the guest's CPUs did not run for a while: {line}" for line in stalls),
+        warnings_of(seen, evidence),
+        seen.seconds,
+        seen.paused_s,
     )
 
 
-class _Seen:
-    """What has been found out so far; kept apart so that a scenario that failed keeps it."""
+def warnings_of(seen: Seen, evidence: Path) -> tuple[str, ...]:
+    """Return what a reader should know beside the verdict.
 
-    def __init__(self) -> None:
-        self.completed = 0
-        self.trace: tuple[Reading, ...] = ()
-        self.marks: Sequence[Mark] = ()
-        self.hang: str | None = None
-
-    def judge(self, err: StageError) -> tuple[Verdict, str]:
-        """Return verdict and reason for what ended a scenario."""
-        if isinstance(err, BootError):
-            return Verdict.UNDECIDED, err.message
-        if isinstance(err, DeadlineError | GuestError | MonitorError) and not isinstance(err, CrashError):
-            return (Verdict.FAILED, f"{self.hang}: {err.message}") if self.hang else (Verdict.UNDECIDED, err.message)
-        return Verdict.FAILED, err.message
+    :param evidence: with the console that the guest was booted with.
+    """
+    console = tail_of(evidence / CONSOLE_LOG)
+    found = [f"the guest's CPUs did not run for a while: {line}" for line in stall_lines(console)]
+    found += [f"the guest's kernel warns and goes on: {line}" for line in warning_lines(console)]
+    if seen.clock is not None and seen.clock_is_wrong:
+        found.append(
+            f"the guest's clock ran {seen.clock.rate:.2f} times as fast as the host's, so nothing is said of durations"
+        )
+    return tuple(found)
 
 
-def _perform(scenario: Scenario, ground: Ground, times: int, evidence: Path, seen: _Seen) -> None:
-    scratch = evidence / "scratch"
-    scratch.mkdir()
-    disk_file = scratch / "disk0.raw"
-    disk_file.touch()
-    os.truncate(disk_file, DISK_MIB << 20)
-    spec = _spec(ground, disk_file)
+def _perform(scenario: Scenario, ground: Ground, times: int, evidence: Path, seen: Seen) -> None:
     key = RunKey.new()
     boot = GuestBoot(ground.image.kernel, ground.image.initrd, ground.image.cmdline)
-    keyed = GuestBoot(boot.kernel, boot.initrd, f"{boot.arguments} lab.key={key.public}")
-    site = Site(ground.qemu, ground.firmware, keyed, key, disk_file, scratch, evidence)
-    with (
-        ExitStack() as stack,
-        booted(ground.qemu, ground.firmware, spec, boot, evidence=evidence, timeout_s=_BOOT_S, key=key) as guest,
-    ):
-        stage = Stage(guest, Load(guest.shell, disk_device(ground.device, 0), evidence), site, stack)
-        seen.marks = stage.marks
-        try:
-            _prove(guest)
-            stage.load.prepare()
-            stage.load.start()
-            for number in range(times):
-                scenario.perform(stage, number)
-            if not stage.guest_ended:
-                stage.settle(_SETTLE_S)
-                result = stage.load.stop()
-                seen.completed, seen.trace = result.completed, result.trace
-                _prove(stage.guest)
-                _check_kernel_log(stage)
-        except StageError as err:
-            cause = stage.guest.why(err)
-            seen.hang = _hang_of(stage.guest, cause)
-            raise cause from err
+    with ExitStack() as stack:
+        scratch = stack.enter_context(image_folder())
+        disk_file = new_image(scratch, DISK_MIB << 20)
+        spec = _spec(ground, disk_file)
+        guest = stack.enter_context(
+            booted(ground.qemu, ground.firmware, spec, boot, evidence=evidence, timeout_s=_BOOT_S, key=key)
+        )
+        site = Site(ground.qemu, ground.firmware, keyed(boot, key), key, disk_file, scratch, evidence)
+        load = Load(guest.shell, disk_device(ground.device, 0), evidence)
+        play(scenario, Stage(guest, load, site, stack), seen, times=times)
 
 
 def _spec(ground: Ground, disk_file: Path) -> MachineSpec:
@@ -211,46 +177,3 @@ def _spec(ground: Ground, disk_file: Path) -> MachineSpec:
         controllers=(controller,),
         machine_type="pc",
     )
-
-
-def _prove(guest: Guest) -> None:
-    """Make sure that the mapping is what was asked for, before and after.
-
-    :raise ScenarioError: it is another one, or QEMU runs on without IOThreads.
-    """
-    for controller in guest.spec.controllers:
-        difference = mapping_difference(guest, controller)
-        if difference is not None:
-            raise ScenarioError(f"{controller.id} does not have the mapping that was asked for: {difference}")
-    fallback = fallback_warning(guest.evidence)
-    if fallback is not None:
-        raise ScenarioError(f"QEMU runs on without IOThreads: {fallback}")
-
-
-def _check_kernel_log(stage: Stage) -> None:
-    """Make sure that the guest's kernel had nothing to complain about.
-
-    :raise ScenarioError: it had; the message holds its first words.
-    """
-    for folder in {stage.site.evidence, stage.guest.evidence}:
-        broken = broken_lines(tail_of(folder / CONSOLE_LOG))
-        if broken:
-            raise ScenarioError(f"the guest's kernel complained: {broken[0]}", evidence=folder / CONSOLE_LOG)
-
-
-def _hang_of(guest: Guest, err: StageError) -> str | None:
-    """Look at a QEMU whose guest or monitor fell silent, and say how it hangs; None where it may be slow only.
-
-    A guest without KVM keeps its CPUs busy by itself, so a busy QEMU proves nothing, unless its main loop does not
-    answer either.
-    """
-    if isinstance(err, ScenarioError) or not isinstance(err, DeadlineError | GuestError | MonitorError):
-        return None
-    stall = wait_or_stall(WatchedProcess(guest.process), lambda: False, patience_s=0.5, limit_s=_LOOK_S)
-    if stall in (Stall.ASLEEP, Stall.EXITED):
-        return stall.value
-    try:
-        guest.monitor.execute("query-status", timeout_s=_LOOK_S)
-    except StageError:
-        return "QEMU's main loop does not answer" if stall is Stall.SPINNING else None
-    return None

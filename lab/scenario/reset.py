@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from lab.errors import MonitorError
+from lab.errors import DeadlineError, MonitorError, StageError
 from lab.scenario.stage import STEP_S, ScenarioError, Stage
 
 _PAUSE_S = 1.0
@@ -24,8 +24,10 @@ def stop_and_continue(stage: Stage, number: int) -> None:  # noqa: ARG001 - ever
     """Stop the vCPUs for a second (stop, cont). The guest's clock stops too, so the trace shows the ends of it only."""
     stage.disturb("stop, cont")
     stage.qmp("stop")
-    stage.make_deadline(_PAUSE_S).rest()
+    pause = stage.make_deadline(_PAUSE_S)
+    pause.rest()
     stage.qmp("cont")
+    stage.paused_s += pause.elapsed_s()
 
 
 def reset_system(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
@@ -37,14 +39,35 @@ def reset_system(stage: Stage, number: int) -> None:  # noqa: ARG001 - every sce
     stage.load.start()
 
 
+def power_off(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
+    """Power the guest off with requests in flight, from the inside: QEMU must end by itself, in time and in good order.
+
+    Not by ``system_powerdown``: that presses a button, and nothing in the guest listens to it.
+    """
+    stage.settle()
+    stage.guest_ended = True
+    with suppress(StageError):  # the connection may go before the command is acknowledged
+        stage.shell.run("(sleep 0.2; poweroff -f) >/dev/null 2>&1 &", timeout_s=STEP_S)
+    _check_end(stage, "a power-off from the guest")
+
+
 def quit_under_load(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
     """End QEMU with requests in flight (quit): it must end by itself, in time and without an error."""
     stage.settle()
     stage.guest_ended = True
     with suppress(MonitorError):  # it may close the connection before its answer is out
         stage.guest.monitor.execute("quit", timeout_s=STEP_S)
+    _check_end(stage, "quit")
+
+
+def _check_end(stage: Stage, what: str) -> None:
+    """Make sure that QEMU ends, and in good order.
+
+    :raise ScenarioError: it ended with an error.
+    :raise DeadlineError: it does not end; whether it hangs has to be looked at.
+    """
     code = stage.guest.process.ended_within(STEP_S)
     if code is None:
-        raise ScenarioError(f"QEMU did not end within {STEP_S:g} s of quit, with requests in flight")
+        raise DeadlineError(f"QEMU did not end within {STEP_S:g} s of {what}, with requests in flight")
     if code != 0:
-        raise ScenarioError(f"QEMU ended with status {code} on quit, with requests in flight")
+        raise ScenarioError(f"QEMU ended with status {code} on {what}, with requests in flight")

@@ -19,6 +19,7 @@ RECOVERED = 0.95
 _STEADY = 3
 """Readings in a row that must be back: one good reading between bad ones is no recovery."""
 _FEWEST_BEFORE = 3
+_LONGEST_WAIT_NS = 10**15
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ class ServiceGap:
 
     :param before_iops: median of the second before.
     :param dip_iops: lowest reading until service was back.
-    :param standstill_s: longest time without a completion.
+    :param standstill_s: longest time without a completion: the least it can have been.
     :param recovery_s: from the disturbance until service was back; None where it was not, before the next one came or
         the trace ended.
+    :param watched_s: from the disturbance to the next one or the end of the trace: what ``recovery_s`` is at least
+        where it is None.
+    :param longest_wait_s: longest time that a request took; None where no log says.
     """
 
     name: str
@@ -61,6 +65,19 @@ class ServiceGap:
     dip_iops: float
     standstill_s: float
     recovery_s: float | None
+    watched_s: float = 0.0
+    longest_wait_s: float | None = None
+
+    @property
+    def standstill_at_most_s(self) -> float:
+        """The longest that the time without a completion can have been.
+
+        The trace knows both ends of it to an interval each. And whatever was in flight when it began waited for all of
+        it, so it is no longer than the longest wait, which is known to the microsecond.
+        """
+        by_trace_s = self.standstill_s + 2 * INTERVAL_S
+        waited_s = by_trace_s if self.longest_wait_s is None else self.longest_wait_s
+        return max(self.standstill_s, min(by_trace_s, waited_s))
 
     @property
     def depth(self) -> float:
@@ -76,22 +93,36 @@ class ServiceGap:
             "dip_iops": round(self.dip_iops, 1),
             "depth": round(self.depth, 4),
             "standstill_s": round(self.standstill_s, 3),
+            "standstill_at_most_s": round(self.standstill_at_most_s, 6),
             "recovery_s": None if self.recovery_s is None else round(self.recovery_s, 3),
         }
 
 
-def gaps_of(trace: Sequence[Reading], marks: Sequence[Mark]) -> tuple[ServiceGap, ...]:
+@dataclass(frozen=True)
+class Wait:
+    """The slowest request of an interval.
+
+    :param at_s: end of the interval on the guest's clock.
+    :param longest_s: time that it took.
+    """
+
+    at_s: float
+    longest_s: float
+
+
+def gaps_of(trace: Sequence[Reading], marks: Sequence[Mark], waits: Sequence[Wait] = ()) -> tuple[ServiceGap, ...]:
     """Return what each disturbance did; one whose second before has too few readings, or no requests, is left out.
 
     :param trace: in order of time; an interval in which nothing completed has no reading, or one of 0.
     :param marks: in order of time.
+    :param waits: in order of time.
     """
     ends = [*(mark.at_s for mark in marks[1:]), float("inf")]
-    found = (_gap(trace, mark, end_s) for mark, end_s in zip(marks, ends, strict=False))
+    found = (_gap(trace, waits, mark, end_s) for mark, end_s in zip(marks, ends, strict=False))
     return tuple(gap for gap in found if gap is not None)
 
 
-def _gap(trace: Sequence[Reading], mark: Mark, end_s: float) -> ServiceGap | None:
+def _gap(trace: Sequence[Reading], waits: Sequence[Wait], mark: Mark, end_s: float) -> ServiceGap | None:
     before = [reading.iops for reading in trace if mark.at_s - BEFORE_S <= reading.at_s <= mark.at_s]
     after = [reading for reading in trace if mark.at_s < reading.at_s <= end_s]
     if len(before) < _FEWEST_BEFORE or not after:
@@ -101,6 +132,8 @@ def _gap(trace: Sequence[Reading], mark: Mark, end_s: float) -> ServiceGap | Non
         return None
     back = _first_steady(after, RECOVERED * usual)
     until = len(after) if back is None else back + 1
+    bad_until_s = after[until - 1].at_s + INTERVAL_S  # the two logs do not end their intervals at one moment
+    waited = [wait.longest_s for wait in waits if mark.at_s < wait.at_s <= bad_until_s]
     return ServiceGap(
         mark.name,
         mark.at_s,
@@ -108,6 +141,8 @@ def _gap(trace: Sequence[Reading], mark: Mark, end_s: float) -> ServiceGap | Non
         min(reading.iops for reading in after[:until]),
         _standstill_s(mark.at_s, after[:until]),
         None if back is None else max(0.0, after[back].at_s - mark.at_s),
+        after[-1].at_s - mark.at_s,
+        max(waited, default=None),
     )
 
 
@@ -151,3 +186,20 @@ def trace_from_log(text: str) -> tuple[Reading, ...]:
         if at_ms >= 0 and 0 <= iops < float("inf"):
             sums[at_ms] = sums.get(at_ms, 0.0) + iops
     return tuple(Reading(at_ms / 1000, iops) for at_ms, iops in sorted(sums.items()))
+
+
+def waits_from_log(text: str) -> tuple[Wait, ...]:
+    """Return the slowest requests of fio's latency log, written with ``log_max_value=1`` and ``log_unix_epoch=1``.
+
+    Lines that are none are passed over, as those of the trace are.
+    """
+    longest: dict[int, int] = {}
+    for line in text.splitlines():
+        fields = line.split(",")
+        try:
+            at_ms, wait_ns = int(fields[0]), int(fields[1])
+        except (ValueError, IndexError):
+            continue
+        if at_ms >= 0 and 0 <= wait_ns < _LONGEST_WAIT_NS:
+            longest[at_ms] = max(longest.get(at_ms, 0), wait_ns)
+    return tuple(Wait(at_ms / 1000, wait_ns / 1e9) for at_ms, wait_ns in sorted(longest.items()))

@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from lab.deadline import Deadline
-from lab.errors import MonitorError, StageError
-from lab.machine.command_line import GuestBoot
+from lab.errors import DeadlineError, MonitorError, StageError
 from lab.machine.guest import CONSOLE_LOG, Guest, connected
-from lab.machine.guest_clock import guest_time_s
-from lab.machine.guest_shell import GuestShell, RunKey
+from lab.machine.guest_clock import ClockRate, ClockReading, rate_between, read_clocks
+from lab.machine.guest_shell import GuestShell
 from lab.machine.mapping import Device
 from lab.machine.spec import Controller
 from lab.scenario.load import Load
 from lab.scenario.service import Mark
+from lab.scenario.site import Site
 
 STEP_S = 60.0
 """How long a step of a scenario may take. Milliseconds with KVM; a busy host without it needs some seconds."""
-_SETTLE_S = 1.5
+_SETTLE_S = 1.3
+"""A disturbance is held against the second before it, and fio's first readings are short."""
 _LOOK_S = 0.05
+_EVENT_S = 0.2
 
 
 class ScenarioError(StageError):
     """The machine did not do what it must: a finding."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """What does not change while a scenario is on.
-
-    :param boot: complete, the key included: what a second QEMU of the same machine is started with.
-    :param key: lets us into the guest again after a reset.
-    :param disk_file: image of the loaded disk, raw, on this host.
-    :param scratch: a folder of the host for images that a scenario makes.
-    :param evidence: of the first QEMU, where the guest booted.
-    """
-
-    qemu: Path
-    firmware: tuple[Path, ...]
-    boot: GuestBoot
-    key: RunKey
-    disk_file: Path
-    scratch: Path
-    evidence: Path
 
 
 class Stage:
@@ -56,8 +37,13 @@ class Stage:
     :param load: fio on that disk.
     :param stack: closed when the scenario is over; whatever a scenario starts is ended by it.
     :param make_deadline: the clock that waits go by.
+    :param read_clock: reads the guest's clock and the host's.
     :ivar marks: the disturbances so far, in order.
     :ivar guest_ended: the scenario has ended the guest, as it was meant to.
+    :ivar paused_s: how long the guest's CPUs were stopped; its own clock stopped too, so the trace does not show it.
+    :ivar rested_s: how long the load was left alone so far.
+    :ivar clock: how fast the guest's clock ran before the first disturbance; a guest that is stopped has none, so what
+        comes later would not tell.
     """
 
     def __init__(
@@ -68,6 +54,7 @@ class Stage:
         stack: ExitStack,
         *,
         make_deadline: Callable[[float], Deadline] = Deadline,
+        read_clock: Callable[[GuestShell], ClockReading] = read_clocks,
     ) -> None:
         self.guest = guest
         self.load = load
@@ -76,6 +63,11 @@ class Stage:
         self.make_deadline = make_deadline
         self.marks: list[Mark] = []
         self.guest_ended = False
+        self.paused_s = 0.0
+        self.rested_s = 0.0
+        self.clock: ClockRate | None = None
+        self._read_clock = read_clock
+        self._began: ClockReading | None = None
 
     @property
     def shell(self) -> GuestShell:
@@ -126,9 +118,32 @@ class Stage:
         :raise DeadlineError: it does not come.
         :raise MonitorError: QEMU went away.
         """
-        return self.guest.monitor.wait_event(
-            name, timeout_s=STEP_S, match=lambda found: all(found.get(key) == value for key, value in data.items())
-        )
+        return self.guest.monitor.wait_event(name, timeout_s=STEP_S, match=partial(_has, data))
+
+    def first_event(self, names: Sequence[str], **data: object) -> str:
+        """Wait for one of several events with these values in its data, and return its name.
+
+        :raise DeadlineError: none of them comes.
+        :raise MonitorError: QEMU went away.
+        """
+
+        def came() -> str | None:
+            for name in names:
+                try:
+                    self.guest.monitor.wait_event(name, timeout_s=_EVENT_S, match=partial(_has, data))
+                except DeadlineError:
+                    continue
+                return name
+            return None
+
+        return self.make_deadline(STEP_S).wait_for(f"event {' or '.join(names)}", came)
+
+    def begin_clock(self) -> None:
+        """Begin to compare the guest's clock with the host's; the first disturbance is the second reading.
+
+        :raise StageError: the guest does not answer.
+        """
+        self._began = self._read_clock(self.shell)
 
     def disturb(self, name: str) -> None:
         """Mark a disturbance that is about to come, after the load had time to be steady.
@@ -136,7 +151,10 @@ class Stage:
         :raise StageError: the guest does not answer, or fio ended before.
         """
         self.settle()
-        self.marks.append(Mark(name, guest_time_s(self.shell)))
+        now = self._read_clock(self.shell)
+        if self._began is not None and not self.marks:
+            self.clock = rate_between(self._began, now)
+        self.marks.append(Mark(name, now.guest_s))
 
     def settle(self, seconds: float = _SETTLE_S) -> None:
         """Let the load run, and make sure that it still does.
@@ -145,6 +163,7 @@ class Stage:
         :raise StageError: the guest does not answer.
         """
         self.make_deadline(seconds).rest()
+        self.rested_s += seconds
         self.guest.check_alive()
         if not self.load.is_running():
             raise ScenarioError("fio ended in the middle of the scenario: a request failed, or data was wrong")
@@ -166,8 +185,8 @@ class Stage:
             return self.make_deadline(STEP_S).wait_for(
                 "the guest to see a disk", lambda: next(iter(self.disks() - before), None), interval_s=_LOOK_S
             )
-        except StageError as err:
-            raise self.guest.why(ScenarioError(f"the plugged disk did not appear: {err.message}")) from err
+        except DeadlineError as err:
+            raise self._owed(f"the plugged disk did not appear: {err.message}") from err
 
     def gone_disk(self, name: str) -> None:
         """Wait until the guest has let a disk go.
@@ -179,8 +198,8 @@ class Stage:
             self.make_deadline(STEP_S).wait_for(
                 f"the guest to let {name} go", lambda: name not in self.disks() or None, interval_s=_LOOK_S
             )
-        except StageError as err:
-            raise self.guest.why(ScenarioError(f"the unplugged disk did not go away: {err.message}")) from err
+        except DeadlineError as err:
+            raise self._owed(f"the unplugged disk did not go away: {err.message}") from err
 
     def read_disk(self, name: str) -> None:
         """Read the beginning of a disk, so that its queues are used.
@@ -208,8 +227,17 @@ class Stage:
 
         try:
             self.make_deadline(STEP_S).wait_for("the guest to see the new size", seen, interval_s=_LOOK_S)
-        except StageError as err:
-            raise self.guest.why(ScenarioError(f"the guest does not see the new size: {err.message}")) from err
+        except DeadlineError as err:
+            raise self._owed(f"the guest does not see the new size: {err.message}") from err
+
+    def _owed(self, message: str) -> StageError:
+        """Return the finding that the guest did not do something in time, if it had the time: if it still answers.
+
+        :raise StageError: it does not, so nobody knows yet.
+        """
+        self.guest.check_alive()
+        self.shell.run("true", timeout_s=STEP_S)
+        return ScenarioError(message)
 
     def reset_guest(self, command: str) -> None:
         """Reset the guest with a QMP command, and connect to it again when it has booted.
@@ -241,9 +269,16 @@ class Stage:
         :raise StageError: it does not end.
         """
         if pivot:
-            self.event("BLOCK_JOB_READY", device=job)
+            came = self.first_event(("BLOCK_JOB_READY", "BLOCK_JOB_COMPLETED"), device=job)
+            if came != "BLOCK_JOB_READY":
+                raise ScenarioError(f"the block job {job} ended before it was ready, see qmp.log")
             self.disturb(f"complete {job}")
             self.qmp("job-complete", {"id": job})
         ended = self.event("BLOCK_JOB_COMPLETED", device=job)
         if "error" in ended:
             raise ScenarioError(f"the block job {job} failed: {ended['error']}")
+
+
+def _has(wanted: Mapping[str, object], data: Any) -> bool:
+    """Tell whether the data of an event has these values."""
+    return all(data.get(key) == value for key, value in wanted.items())

@@ -78,10 +78,13 @@ class Application:
             raise PatchError(text_from_failure(self), remedy=_remedy(self.failed))
 
 
-def apply_series(repository: Repository, base_commit: str, series: Series) -> Application:
+def apply_series(
+    repository: Repository, base_commit: str, series: Series, *, reasons: tuple[str, ...] = ()
+) -> Application:
     """Apply a series on top of a commit, patch by patch, and stop at the first that fails.
 
     :param repository: holds the base; the commits are added to it, no ref is.
+    :param reasons: what is known about the base, for the diagnosis of a patch that fails.
     :raise PatchError: a patch names a path outside the tree, or git refuses its author or text.
     """
     for patch in series.patches:
@@ -95,8 +98,8 @@ def apply_series(repository: Repository, base_commit: str, series: Series) -> Ap
             after = "" if refused else repository.git("write-tree", env=index).stdout.strip()
             # A three-way merge of what is there already succeeds and changes nothing.
             if refused or (complaint and after == tree_id):
-                reasons = reasons_of_base(repository, commit, patch, series)
-                failed = FailedPatch(patch, diagnose_patch(repository, commit, patch, complaint), reasons)
+                hunks = diagnose_patch(repository, commit, patch, complaint)
+                failed = FailedPatch(patch, hunks, (*reasons_of_base(repository, commit, patch), *reasons))
                 rest = series.patches[number + 1 :]
                 return Application(base_commit, commit, tree_id, tuple(applied), failed, rest)
             tree_id = after

@@ -22,7 +22,10 @@ from lab.series.mail import Mail
 _QUOTED_LINE = re.compile(r"^>", re.MULTILINE)
 _BASE_COMMIT = re.compile(r"^base-commit:\s*([0-9a-f]{7,64})\s*$", re.MULTILINE | re.IGNORECASE)
 _PREREQUISITE = re.compile(r"^prerequisite-patch-id:\s*([0-9a-f]{40,64})\s*$", re.MULTILINE | re.IGNORECASE)
-_BASED_ON = re.compile(r"^Based-on:\s*<?([^\s<>]+)>?", re.MULTILINE | re.IGNORECASE)
+_BASED_ON = re.compile(
+    r"^Based-on:(?:[^\n<]*<(?=[^\s<>@]+@[^\s<>@]+>)|[ \t]*<?)([^\s<>]+)", re.MULTILINE | re.IGNORECASE
+)
+"""What is in brackets, whatever stands before (QEMU's submitters write the subject there); else the first word."""
 _TRAILER = re.compile(
     r"^((?:Reviewed|Acked|Tested|Reported|Suggested|Signed-off|Co-developed)-by: \S.*)$", re.MULTILINE
 )

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from lab.series.diagnosis import Diagnosis, HunkDiagnosis, diagnose_hunk
 from lab.series.diff import FileDiff, Hunk, files_from_diff
 from lab.series.repository import Repository
-from lab.series.series import Patch, Series
+from lab.series.series import Patch
 
 _CORRUPT = re.compile(
     r"(?:corrupt patch|garbage|without header|malformed|unrecognized input|No valid patches)", re.IGNORECASE
 )
 _AT_LINE = re.compile(r"at (?:<stdin>:|line )(\d+)")
-_PREREQUISITES_SEARCHED_COMMITS = 300
 
 
 def diagnose_patch(repository: Repository, commit: str, patch: Patch, complaint: str) -> tuple[HunkDiagnosis, ...]:
@@ -126,8 +125,8 @@ def _blob_age(repository: Repository, commit: str, tree_id: str, file: FileDiff)
     return "older" if repository.git(*words, check=False).stdout.strip() else "foreign"
 
 
-def reasons_of_base(repository: Repository, commit: str, patch: Patch, series: Series) -> tuple[str, ...]:
-    """Return sentences about the base a patch was made for: other contents, missing prerequisites."""
+def reasons_of_base(repository: Repository, commit: str, patch: Patch) -> tuple[str, ...]:
+    """Return sentences about the base a patch was made for: other contents than there are."""
     tree_id = repository.tree_id(commit)
     ages = {
         file.path: _blob_age(repository, commit, tree_id, file)
@@ -141,20 +140,4 @@ def reasons_of_base(repository: Repository, commit: str, patch: Patch, series: S
         files = [path for path, this in ages.items() if this == age]
         if files:
             reasons.append(f"{sentence}: {', '.join(files)}")
-    missing = _missing_prerequisites(repository, commit, series.prerequisites)
-    if missing:
-        reasons.append(f"patches it builds on are not in the base (prerequisite-patch-id): {', '.join(missing)}")
-    reasons += [f"the series says it builds on {what}: apply that first" for what in series.based_on]
     return tuple(reasons)
-
-
-def _missing_prerequisites(repository: Repository, commit: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the patch-ids that the latest commits of a history do not have."""
-    if not wanted:
-        return ()
-    # Only commits with one parent: the diff of an imported source's only commit is the whole source.
-    parents = ("--min-parents=1", "--max-parents=1")
-    words = ("log", "-p", "--full-index", f"--max-count={_PREREQUISITES_SEARCHED_COMMITS}", *parents, commit)
-    diffs = repository.git(*words).stdout.encode(errors="replace")
-    there = {line.partition(" ")[0] for line in repository.git("patch-id", "--stable", stdin=diffs).stdout.splitlines()}
-    return tuple(patch_id for patch_id in wanted if patch_id not in there)

@@ -97,7 +97,7 @@ class Series:
                 names += f" and {len(self.missing) - _SHOWN_MISSING} more"
             raise InputError(
                 f"'{self.title}' (v{self.revision}) is not complete: patch {names} is missing",
-                remedy="fetch the whole thread, or add --partial to go on with the patches that are there",
+                remedy="fetch the whole thread; 'lab series' and 'lab build' go on without the rest with --partial",
             )
 
 

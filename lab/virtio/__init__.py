@@ -13,5 +13,6 @@ Bottom to top, each module usable and readable without the ones above it::
     hold_server      the disk behind it: an NBD server that holds, releases, fails and logs each request
     qtest_machine    the QEMU process that all of this talks to
 
-On top of them, ``lab.virtio.tmf`` is the matrix of task management functions.
+On top of them, ``lab.virtio.tmf`` is the matrix of task management functions, and ``lab.virtio.load`` a load without
+a guest.
 """

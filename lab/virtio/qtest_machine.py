@@ -85,6 +85,7 @@ class QtestSpec:
     :param throttle_groups: ids of throttle groups; with any, each disk is behind a throttle filter in the first, and
         has a second node that it can be mirrored to.
     :param disk_mib: size of each disk.
+    :param wrapper: words before the command: a program that runs QEMU under its eyes, such as valgrind.
     """
 
     qemu: Path
@@ -98,6 +99,7 @@ class QtestSpec:
     backing: Backing = Backing.HELD
     throttle_groups: tuple[str, ...] = ()
     disk_mib: int = 64
+    wrapper: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def write_halting_firmware(path: Path) -> None:
 def argv_from_spec(spec: QtestSpec, files: InheritedFiles) -> tuple[str, ...]:
     """Return the command. All devices are in JSON, because QEMU makes those of ``key=value`` form first."""
     memory = f"memory-backend-file,id=ram,size={spec.memory_mib}M,mem-path=/proc/self/fd/{files.memory},share=on"
-    argv = [str(spec.qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
+    argv = [*spec.wrapper, str(spec.qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
     argv += ["-msg", "timestamp=on", "-accel", spec.accelerator, "-machine", "pc,memory-backend=ram"]
     argv += ["-m", f"{spec.memory_mib}M", "-object", memory, "-bios", str(files.firmware)]
     argv += ["-chardev", f"socket,id=qtest,fd={files.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "/dev/null"]

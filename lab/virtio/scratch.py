@@ -22,9 +22,12 @@ _UNLOCKED_S = 600.0
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Make a folder whose path is short enough for a Unix socket; it is removed at the end of the block."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+def scratch_folder(root: Path | None = None) -> Iterator[Path]:
+    """Make a folder whose path is short enough for a Unix socket; it is removed at the end of the block.
+
+    :param root: where to make it; by default where temporary files are made.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     lock = os.open(folder / "new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

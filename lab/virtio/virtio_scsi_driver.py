@@ -8,7 +8,8 @@ later pass than a TMF was certainly not in the used ring when the TMF's answer w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -97,11 +98,13 @@ class VirtioScsi:
 
     def __init__(self, device: VirtioPciDevice, memory: GuestMemory) -> None:
         self.device = device
+        self.queue_size = _QUEUE_SIZE
         self._memory = memory
         self._queues: list[Virtqueue] = []
         self._requests: dict[tuple[int, int], Request] = {}
         self._event_buffers: dict[int, Buffer] = {}
         self._passes = 0
+        self._to_kick: set[int] | None = None
 
     @property
     def num_queues(self) -> int:
@@ -142,6 +145,18 @@ class VirtioScsi:
         self._requests.clear()
         self._event_buffers.clear()
         self._memory.free_all()
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Kick each virtqueue once, at the end of the block, for all that the block submits."""
+        waiting: set[int] = set()
+        self._to_kick = waiting
+        try:
+            yield
+        finally:
+            self._to_kick = None
+        for index in sorted(waiting):
+            self._queues[index].kick()
 
     def submit(self, queue: int, lun: Lun, command: Command, *, tag: int) -> Request:
         """Give the device a command and kick, without waiting.
@@ -243,7 +258,7 @@ class VirtioScsi:
         return an_response(self.answer_to(self.ask_notifications(kind, lun, wanted)).answer)
 
     def _make_queue(self, index: int) -> Virtqueue:
-        size = min(_QUEUE_SIZE, self.device.queue_max_size(index))
+        size = min(self.queue_size, self.device.queue_max_size(index))
         address = 0
 
         def notify() -> None:
@@ -260,7 +275,10 @@ class VirtioScsi:
         head = self._queues[index].add(readable, writable)
         request = Request(index, head, tag, response, data)
         self._requests[index, head] = request
-        self._queues[index].kick()
+        if self._to_kick is not None:
+            self._to_kick.add(index)
+        else:
+            self._queues[index].kick()
         return request
 
     def _completion(self, index: int, used: Used, now: float) -> Completion:

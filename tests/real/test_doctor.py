@@ -23,7 +23,8 @@ def test_the_doctor_reports_what_really_boots(
     """After a guest has been booted, the doctor names the accelerator that did it, and TCG and qtest always work."""
     assert run(["doctor", "--json", "--quiet"]) == 0
     found = json.loads(capfd.readouterr().out)
-    assert (found["accelerator"], found["reason"]) == (accelerator.accelerator, accelerator.reason)
+    without_seconds = accelerator.reason.rpartition(" in ")[0]  # somebody may have had it probed again meanwhile
+    assert found["accelerator"] == accelerator.accelerator and found["reason"].startswith(without_seconds)
     assert {"qtest", "tcg"} <= set(found["tiers"])
     assert ("kvm" in found["tiers"]) is (accelerator.accelerator == "kvm")
     assert all(one["ok"] or one["remedy"] for one in found["findings"])

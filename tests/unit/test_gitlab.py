@@ -152,8 +152,9 @@ def test_series_by_message_id(runner: _Runner) -> None:
     ]
 
 
-def test_merge_request_of_qemu_runs_its_own_commits(runner: _Runner) -> None:
-    """In a project of QEMU the series is what the merge request adds to the commit it was begun at."""
+@pytest.mark.parametrize("merged", [False, True], ids=["its own head", "merged results"])
+def test_merge_request_of_qemu_runs_its_own_commits(runner: _Runner, *, merged: bool) -> None:
+    """In a project of QEMU the series is what the merge request adds to the commit it was begun at, and no more."""
 
     def git(*words: str) -> str:
         name = ("-c", "user.name=A", "-c", "user.email=a@example.org")
@@ -166,16 +167,32 @@ def test_merge_request_of_qemu_runs_its_own_commits(runner: _Runner) -> None:
     git("add", "file")
     git("commit", "--quiet", "--message", "add one")
     head = git("rev-parse", "HEAD")
-    done = runner.script(
-        LAB_REPOSITORY="https://example.org/lab.git", CI_MERGE_REQUEST_DIFF_BASE_SHA=base, CI_COMMIT_SHA=head
-    )
+    variables = {"CI_COMMIT_SHA": head}
+    if merged:  # what the target got meanwhile, and a merge of the two
+        git("checkout", "--quiet", "-b", "target", base)
+        git("commit", "--quiet", "--allow-empty", "--message", "of others")
+        (runner.project / "other").write_text("y", encoding="utf-8")
+        git("add", "other")
+        git("commit", "--quiet", "--message", "of others too")
+        git("merge", "--quiet", "--message", "merge", head)
+        variables = {"CI_COMMIT_SHA": git("rev-parse", "HEAD"), "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": head}
+    request = {"LAB_REPOSITORY": "https://example.org/lab.git", "CI_MERGE_REQUEST_DIFF_BASE_SHA": base}
+    done = runner.script(0, **request, **variables)
     assert done.returncode == 0, done.tail()
     assert runner.words()[2:] == [
         f"--tree={runner.project}",
         f"--base={base}",
         f"--series={runner.project}/series.mbox",
     ]
-    assert "Subject: [PATCH] add one" in (runner.project / "series.mbox").read_text(encoding="utf-8")
+    series = (runner.project / "series.mbox").read_text(encoding="utf-8")
+    assert "Subject: [PATCH] add one" in series and "of others" not in series
+
+
+def test_a_fetch_that_fails_is_never_undecided(runner: _Runner) -> None:
+    """curl has an exit code 4 of its own, which GitLab would let pass."""
+    (runner.notes.parent / "bin" / "curl").write_text("#!/bin/sh\nexit 4\n", encoding="utf-8")
+    done = runner.script(LAB_SERIES=MESSAGE_ID)
+    assert done.returncode == 3 and "could not be fetched" in done.stdout
 
 
 @pytest.mark.parametrize(

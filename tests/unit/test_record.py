@@ -66,6 +66,16 @@ def test_schedule_comes_back() -> None:
     assert record.scheduled_from_json(json.loads(line)) == SCHEDULED
 
 
+def test_cells_are_shared_by_what_they_are_called() -> None:
+    """Lines of one cell share it; levels that are equal in Python but not by name, such as 1 and true, do not."""
+    cells: dict[str, Cell] = {}
+    line = {"format": 1, "block": 1, "position": 1, "arm": "baseline", "seed": 0}
+    one, same, true, real = (
+        record.scheduled_from_json({**line, "levels": {"x": level}}, cells).cell for level in (1, 1, True, 1.0)
+    )
+    assert one is same and [cell.point.id for cell in (one, true, real)] == ["x=1", "x=true", "x=1.0"]
+
+
 def test_record_comes_back() -> None:
     """A record survives its JSON form, but for microseconds of its duration."""
     line = json.dumps(record.json_from_record(OK), allow_nan=False)

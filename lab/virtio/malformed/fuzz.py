@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.errors import Flaky
 
+from lab.settings import cache_dir
 from lab.virtio.malformed.request import (
     DATA_BYTES,
     QUEUE_SIZE,
@@ -113,8 +115,11 @@ def fuzz(
             found.append(FuzzFinding(request, faults))
             raise AssertionError(faults[0])
 
+    set_hypothesis_home_dir(cache_dir("hypothesis"))  # else a folder .hypothesis appears where the user stands
     try:
         holds()
     except (AssertionError, Flaky, ExceptionGroup):
         return found[-1]
+    finally:
+        set_hypothesis_home_dir(None)
     return None

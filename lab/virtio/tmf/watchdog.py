@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.command import is_installed, run
 from lab.deadline import Deadline
-from lab.errors import DeadlineError, GuestError, LabError, MonitorError, StageError
+from lab.errors import DeadlineError, GuestError, MonitorError, StageError
+from lab.machine import hang
 from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess
 from lab.machine.threads import cpu_time_ns
@@ -28,7 +28,6 @@ _QUIET_CPU_NS = 1_000_000
 _BUSY_CPU_NS = 4_000_000_000
 _QMP_S = 0.5
 _NUDGE_S = 0.2
-_BACKTRACE_S = 30.0
 _END_S = 0.3
 _PROC = Path("/proc")
 _CONTROLLER_PATH = f"/machine/peripheral/{CONTROLLER_ID}/virtio-backend"
@@ -127,7 +126,7 @@ def wait_or_stall(
 
 def save_facts(machine: QtestMachine, stall: Stall, num_queues: int) -> None:
     """Write what QMP, the kernel and the disk say of a machine that does not go on to ``hang.json``."""
-    facts: dict[str, Any] = {"stall": stall, "threads": _threads(machine.process.pid)}
+    facts: dict[str, Any] = {"stall": stall, "threads": hang.thread_facts(machine.process.pid)}
     facts["qmp"] = _ask(machine.monitor, "query-status")
     facts["queues"] = [
         _ask(machine.monitor, "x-query-virtio-queue-status", {"path": _CONTROLLER_PATH, "queue": queue})
@@ -139,16 +138,7 @@ def save_facts(machine: QtestMachine, stall: Stall, num_queues: int) -> None:
 
 def save_backtrace(machine: QtestMachine) -> None:
     """Have gdb write every thread's stack to ``backtrace.txt``, where it is installed; takes a second or two."""
-    if not is_installed("gdb"):
-        return
-    script = ("set pagination off", "set debuginfod enabled off", "thread apply all backtrace 40")
-    words = [word for line in script for word in ("-ex", line)]
-    argv = ["gdb", "-nx", "-batch", "-p", str(machine.process.pid), *words]
-    try:
-        text = run(argv, timeout_s=_BACKTRACE_S, check=False).stdout
-    except LabError as err:  # evidence that cannot be had must not hide the finding
-        text = err.message
-    (machine.folder / "backtrace.txt").write_text(text, encoding="utf-8")
+    hang.save_backtrace(machine.process.pid, machine.folder)
 
 
 def crash_text(process: QemuProcess) -> str | None:
@@ -189,17 +179,3 @@ def _ask(monitor: Monitor, command: str, arguments: dict[str, object] | None = N
         return dict(monitor.execute(command, arguments, timeout_s=_QMP_S))
     except (MonitorError, DeadlineError) as err:
         return {"error": err.message}
-
-
-def _threads(pid: int, proc: Path = _PROC) -> list[dict[str, str]]:
-    """Return name, state and kernel function of each thread, as far as the kernel tells."""
-    threads = []
-    for task in sorted((proc / str(pid) / "task").glob("*")):
-        facts = {"id": task.name}
-        for name in ("comm", "wchan"):
-            try:
-                facts[name] = (task / name).read_text(errors="replace").strip()
-            except OSError:
-                continue
-        threads.append(facts)
-    return threads

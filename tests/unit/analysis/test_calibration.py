@@ -115,6 +115,7 @@ EMPTY = {
     "noise": (),
     "shifts": (),
     "folders": (),
+    "conditions": (),
 }
 
 
@@ -139,6 +140,27 @@ def test_it_is_found_again_by_host_and_job(tmp_path: Path) -> None:
     comparison = compare_results(results, found)
     assert comparison.calibrated and any("calibrated 2026-01-02" in caveat.text for caveat in comparison.caveats)
     assert not compare_results(results).calibrated
+
+
+def test_a_calibration_of_other_conditions_is_stale(tmp_path: Path) -> None:
+    """Another fio job or smallest effect under the same name, tuning, host or session: uncalibrated."""
+    found = calibrated(tmp_path)
+    results = read_results(tmp_path / "latency")
+    question = results.question
+    fio = tuple((name, "other.fio" if name == "fio" else text) for name, text in question.settings)
+    changed = {
+        "had another fio": replace(results, question=replace(question, settings=fio)),
+        "had another judge.iops": replace(results, question=replace(question, smallest_effect=0.5)),
+        "had another host.turbo": replace(results, host={**results.host, "turbo": "another"}),
+        "runs of other hosts": replace(results, records=(replace(results.records[0], host="x"), *results.records[1:])),
+        "in two sessions": replace(results, sessions=2),
+    }
+    for reason, other in changed.items():
+        comparison = compare_results(other, found)
+        assert not comparison.calibrated
+        assert any("uncalibrated: " in caveat.text and reason in caveat.text for caveat in comparison.caveats), reason
+    campaign = (*question.settings, ("control", "alike"))
+    assert compare_results(replace(results, question=replace(question, settings=campaign)), found).calibrated
 
 
 def test_too_few_complete_blocks(tmp_path: Path) -> None:

@@ -26,6 +26,18 @@ def test_ordinary_variation_is_not_cut(count: int) -> None:
     assert cut / 300 <= 0.08
 
 
+def test_heavy_tails_are_not_cut() -> None:
+    """Of 200 histories of 20 values with single values far away (t, 3 degrees of freedom) at most 11 % are cut."""
+    rows = np.random.default_rng(3).standard_t(3, (200, 20))
+    assert sum(len(levels_of([float(value) for value in np.exp(0.02 * row)])) > 1 for row in rows) / 200 <= 0.11
+
+
+def test_many_histories_share_the_chance_of_a_cut() -> None:
+    """Forty points of one job without a change: hardly one of 400 histories is cut."""
+    assert sum(len(levels_of(history(seed, 12), histories=40)) > 1 for seed in range(400)) <= 2
+    assert len(levels_of(history(1, 20, -0.105), histories=40)) == 2
+
+
 def test_too_few_values_are_one_level() -> None:
     """Five values show no change, however far apart they are."""
     (level,) = levels_of([1, 1, 1, 9, 9])

@@ -7,6 +7,7 @@ import pytest
 
 from lab.analysis.combine import Stored, against_stored, pooled
 from lab.analysis.compare import compare_results
+from lab.analysis.csv_file import CsvSettings, read_csv
 from lab.analysis.results import Results, read_results
 from lab.analysis.verdict import Verdict
 from lab.errors import InputError, NotComparableError
@@ -40,7 +41,50 @@ def test_repeats_on_one_host_are_pooled_with_a_warning(tmp_path: Path) -> None:
     """Two experiments on one host count together, and the reader is told what that may do to false alarms."""
     found = pooled([written(tmp_path / "a", Campaign()), written(tmp_path / "b", Campaign(seed=2))])
     assert len({run.id for run in found.schedule}) == len(found.schedule) == 72
-    assert any("2 experiments on 1 hosts are pooled" in warning for warning in found.warnings)
+    assert any("2 experiments on one host are pooled" in warning for warning in found.warnings)
+
+
+def test_csv_files_are_pooled_block_after_block(tmp_path: Path) -> None:
+    """Files have no schedule, and both begin at block 1: none replaces the runs of another, in whatever order."""
+    several = []
+    for name, effect in (("a", 1.0), ("b", 0.9)):
+        rows = [
+            f"{arm},{block},{value}"
+            for block in range(1, 9)
+            for arm, value in (("baseline", 100.0), ("candidate", 100 * effect))
+        ]
+        path = tmp_path / f"{name}.csv"
+        path.write_text("arm,block,iops\n" + "\n".join(rows) + "\n")
+        several.append(read_csv(path, CsvSettings()))
+    for order in (several, several[::-1]):
+        (point,) = compare_results(pooled(order)).judged
+        assert point.n == 16 and point.numbers is not None and point.numbers.ratio == pytest.approx(0.9**0.5)
+
+
+def test_another_smallest_effect_is_another_question(tmp_path: Path) -> None:
+    """What matters was fixed before each of them; the order in which they are named must not choose."""
+    other = EXPERIMENT.replace("smallest_effect = ", "smallest_effect = 0.5 # ")
+    assert other != EXPERIMENT
+    second = written(tmp_path / "b", Campaign(seed=2), experiment=other)
+    with pytest.raises(NotComparableError, match="another smallest effect"):
+        pooled([written(tmp_path / "a", Campaign()), second])
+
+
+def test_unlike_builds_of_a_second_folder_are_not_pooled(tmp_path: Path) -> None:
+    """A folder that cannot be judged alone does not hide behind the builds of another; force is still told."""
+    unlike = {**BUILDS, "candidate": {**BUILD, "commit": f"fedcba98{2 * '76543210fedcba98'}", "compiler": "gcc 14"}}
+    first = written(tmp_path / "a", Campaign())
+    with pytest.raises(NotComparableError, match="b: the builds differ in compiler"):
+        pooled([first, written(tmp_path / "b", Campaign(seed=2), builds=unlike)])
+    forced = written(tmp_path / "c", Campaign(seed=3), builds={**unlike, "warnings": ["compared by force"]})
+    assert "compared by force" in pooled([first, forced]).warnings
+
+
+def test_a_longer_stored_baseline_does_not_keep_the_candidate_from_passing(tmp_path: Path) -> None:
+    """Blocks that were never planned for the candidate are not runs that it owes."""
+    stored = written(tmp_path / "stored", Campaign(seed=3, blocks=8, noise=0.002))
+    results = written(tmp_path / "new", Campaign(seed=4, noise=0.002))
+    assert compare_results(against_stored(results, Stored(stored))).verdict is Verdict.NO_CHANGE_DETECTED
 
 
 def test_a_folder_named_twice(tmp_path: Path) -> None:

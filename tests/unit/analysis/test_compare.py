@@ -95,6 +95,44 @@ def test_missing_runs_are_neither_a_pass_nor_a_regression() -> None:
     assert "6 without candidate" in texts(comparison)
 
 
+@pytest.mark.parametrize("effect", [1.0, 1.5])
+def test_runs_that_only_the_candidate_lacks_keep_the_others_from_passing(effect: float) -> None:
+    """A candidate that hangs in two blocks of eight and looks unchanged, or better, in the others does not pass."""
+
+    def hangs(run: object) -> Outcome | None:
+        lost = run.cell.id == "candidate.iothreads=2" and run.block in (3, 5)  # type: ignore[attr-defined]
+        return Outcome.GUEST_HUNG if lost else None
+
+    made = results(Campaign(blocks=8, noise=0.002, effect=lambda point: effect, fails=hangs))
+    comparison = compare_results(made)
+    assert comparison.verdict is Verdict.INCONCLUSIVE and comparison.exit_code is ExitCode.UNDECIDED
+    assert "no pass: 2 of 8 blocks lack a usable value that the candidate owes" in texts(comparison)
+    passed = [point.point.id for point in comparison.judged if point.verdict is not Verdict.INCONCLUSIVE]
+    assert passed == ["iothreads=4", "iothreads=1"]
+
+
+def test_runs_that_the_baseline_lacks_do_not_keep_the_others_from_passing() -> None:
+    """A missing run of the baseline hides nothing of the candidate."""
+
+    def hangs(run: object) -> Outcome | None:
+        return Outcome.GUEST_HUNG if run.cell.arm is Arm.BASELINE and run.block == 3 else None  # type: ignore[attr-defined]
+
+    comparison = compare_results(results(Campaign(blocks=8, noise=0.002, fails=hangs)))
+    assert comparison.verdict is Verdict.NO_CHANGE_DETECTED and "8 blocks, 1 without baseline" in texts(comparison)
+
+
+def test_values_of_zero_are_no_pass() -> None:
+    """A candidate that stalls in two blocks has no ratio there, and the other six are no pass."""
+    records = tuple(
+        replace(record, metrics={**record.metrics, "iops": 0.0})
+        if record.scheduled.cell.arm is Arm.CANDIDATE and record.scheduled.block in (3, 5)
+        else record
+        for record in Campaign(blocks=8, noise=0.002).records()
+    )
+    comparison = compare_results(results(Campaign(blocks=8), records))
+    assert comparison.verdict is Verdict.INCONCLUSIVE and "candidate has values of zero" in texts(comparison)
+
+
 def test_an_unfinished_experiment_gives_no_verdict() -> None:
     """A look on the way is not a verdict, however clear it looks; the blocks that were planned are named."""
     campaign = Campaign(blocks=8, effect=lambda point: 0.5)

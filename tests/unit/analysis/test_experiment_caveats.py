@@ -44,7 +44,13 @@ def test_what_holds_for_the_whole_experiment() -> None:
     assert "tier tcg" in said and "never absolute" in said
     assert "2 CPUs for up to 5 vCPUs plus IOThreads" in said
     assert f"2 of 16 runs, for example {second.id}: others used 12 %" in said
-    assert "1 runs have fewer than 10 readings" in said
+    assert "1 of 16 runs: fewer than 10 readings" in said
+
+
+def test_a_load_without_a_guest_says_what_it_cannot_show() -> None:
+    """Neither interrupts nor what a guest would see; kicks take another way than with KVM."""
+    said = experiment(tuple(replace(run, accelerator="qtest") for run in ONE.records()), dict(HOST))
+    assert "tier qtest (no guest)" in said and "never what a guest would see" in said and "kicks" in said
 
 
 def test_several_accelerators_are_said() -> None:

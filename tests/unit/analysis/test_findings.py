@@ -58,9 +58,18 @@ def test_a_candidate_that_never_works_where_the_baseline_always_does_is_a_findin
         both(Outcome.OK, Outcome.INFRASTRUCTURE),
         [*both(Outcome.OK, Outcome.GUEST_HUNG), record(Arm.CANDIDATE, Outcome.OK, attempt=2)],
         [record(Arm.CANDIDATE, Outcome.GUEST_HUNG, block=n) for n in range(1, 4)],
+        both(Outcome.OK, Outcome.VOID, blocks=2),
     ],
-    ids=["once", "both", "host", "sometimes", "no-baseline"],
+    ids=["once", "both", "host", "sometimes", "no-baseline", "void-by-chance"],
 )
 def test_failures_that_may_be_chance_or_the_host_s_are_no_findings(records: list[RunRecord]) -> None:
     """They are counted in the report, and missing data is never a regression."""
     assert findings(records) == ()
+
+
+def test_a_single_scenario_that_the_candidate_does_not_take_is_a_finding() -> None:
+    """As of a crash; where the baseline does not take it either, the series did not bring it."""
+    (found,) = findings([*both(Outcome.OK, Outcome.OK), record(Arm.CANDIDATE, Outcome.SCENARIO_FAILED, block=4)])
+    assert "the candidate's QEMU did not take the scenario in 1 of 4 runs, the baseline's in none of 3" in found
+    assert findings(both(Outcome.SCENARIO_FAILED, Outcome.SCENARIO_FAILED)) == ()
+    assert len(findings(both(Outcome.OK, Outcome.SCENARIO_FAILED))) == 1

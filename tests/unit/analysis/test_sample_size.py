@@ -11,7 +11,7 @@ def calibration(*spreads: float) -> Calibration:
     """Return a calibration of points p0, p1 and so on."""
     noise = tuple(PointNoise(f"p{index}", "iops", 12, spread, None) for index, spread in enumerate(spreads))
     target = Target("host", "tcg", "job", "quick")
-    return Calibration(target, "2026-01-02", 0.05, 6, 2, 0, 0.03, 0.0, 0.06, noise, (), ())
+    return Calibration(target, "2026-01-02", 0.05, 6, 2, 0, 0.03, 0.0, 0.06, noise, (), (), ())
 
 
 def test_the_worst_point_decides() -> None:

@@ -12,6 +12,7 @@ from lab.analysis.results import read_results
 from lab.analysis.symptom import (
     Presence,
     Symptom,
+    p_of_failures,
     presence_at_point,
     presence_in_part,
     presence_in_patch,
@@ -159,6 +160,32 @@ def test_a_crash_outweighs_speed(tmp_path: Path) -> None:
     symptom = symptom_of(whole)
     assert symptom == Symptom(failing=0.5) and symptom.points == ()
     assert presence_in_part(whole, symptom) is SHOWN
+
+
+def test_one_crash_goes_on_with_the_search_and_names_nobody(tmp_path: Path) -> None:
+    """A base that crashes in one run of twenty gives one arm a crash and the other none in a third of all pairs."""
+    once = compared(tmp_path / "once", replace(campaign(), fails=crashing(Arm.CANDIDATE, 1 / 8)))
+    assert presence_in_part(once, Symptom(failing=0.2)) is SHOWN
+    assert presence_in_patch(once, Symptom(failing=0.2)) is UNDECIDED
+    often = compared(tmp_path / "often", replace(campaign(), fails=crashing(Arm.CANDIDATE, 0.5)))
+    assert presence_in_patch(often, Symptom(failing=0.5)) is SHOWN
+    never = compared(tmp_path / "never", campaign())
+    assert presence_in_patch(never, Symptom(failing=0.5)) is ABSENT
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "p"),
+    [
+        ((6, 6), (0, 6), 1 / 924),
+        ((1, 8), (0, 8), 1 / 2),
+        ((3, 4), (1, 4), (4 * 4 + 1) / 70),  # the tea of Fisher's lady
+        ((0, 8), (0, 8), 1.0),
+        ((4, 4), (4, 4), 1.0),
+    ],
+)
+def test_failures_are_compared_exactly(candidate: tuple[int, int], baseline: tuple[int, int], p: float) -> None:
+    """By hand: the ways to deal the failures out, over all ways."""
+    assert p_of_failures(candidate, baseline) == pytest.approx(p)
 
 
 def test_no_crash_says_something_only_where_some_would_have_been_seen(tmp_path: Path) -> None:

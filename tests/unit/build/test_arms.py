@@ -6,12 +6,15 @@ import pytest
 
 from lab.build.arms import build_arms, build_control
 from lab.build.build import Build
+from lab.build.patches import PatchBuilds
+from lab.build.source import source_from_git
 from lab.errors import CommandError, FindingError, NotComparableError, PatchError
 from lab.progress import SilentProgress
+from lab.series.history import patch_from_commit
 from lab.series.read import read_series
 from lab.series.series import Series
-from tests.unit.build.fake_tree import SCSI, fake_source
-from tests.unit.series.letters import box_file, diff, patch_letter
+from tests.unit.build.fake_tree import FILES, SCSI, fake_source
+from tests.unit.series.letters import add_branch, box_file, diff, make_tree, patch_letter
 
 QUIET = SilentProgress()
 
@@ -46,6 +49,26 @@ def test_builds_json_says_what_each_arm_is(tmp_path: Path) -> None:
     assert value["baseline"]["patch_ids"] == [] and len(value["candidate"]["patch_ids"]) == 1
     assert value["series"]["patches"][0]["subject"] == "p1"
     assert Build.from_json(value["candidate"]) == arms.candidate
+
+
+def test_what_the_series_builds_on_is_in_both_arms(tmp_path: Path) -> None:
+    """Else the series would be blamed for it; builds.json says what it is, and on top of what."""
+    repository, (base,) = make_tree(tmp_path / "r.git", FILES)
+    (other,) = add_branch(repository, "other", base, ("flags", {SCSI: "one\nTWO\nthree\n"}))
+    patch_id = patch_from_commit(repository, other, 1).patch_id
+    text = f"Why.\n\nprerequisite-patch-id: {patch_id}\nBased-on: <o@x>"
+    found = read_series(box_file(tmp_path, patch_letter("[PATCH] p", text=text, diff_text=diff(SCSI, old="TWO"))))
+    arms = build_arms(source_from_git(repository.git_dir, base), found, progress=QUIET)
+    assert arms.baseline.qemu.read_text() == "one\nTWO\nthree\n"
+    assert arms.candidate.qemu.read_text() == "one\nzwei\nthree\n"
+    value = arms.to_json()
+    assert value["base_commit"] == value["baseline"]["commit"] == value["prerequisites"][0]["commit"] != base
+    assert (value["prerequisites"][0]["found_as"], value["prerequisites_on"]) == (other, base)
+    assert "o@x" in value["prerequisites_missing"][0]
+    assert value["baseline"]["origin"].endswith(" and 1 prerequisite")
+    builds = PatchBuilds(source_from_git(repository.git_dir, base), found, progress=QUIET)
+    assert builds.at(0).build == arms.baseline and builds.at(1).build == arms.candidate
+    assert builds.arms(0, 1).to_json()["prerequisites"] == value["prerequisites"]
 
 
 def test_without_a_series_both_arms_are_the_base(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lab.build.patches import PatchBuild
 from lab.cli import build as verb
 from lab.errors import ExitCode
 from lab.experiment.smoke import Smoke, SmokeResult
+from lab.host import exclusive
 from lab.record import Outcome
 from lab.series.repository import run_git
 from tests.unit.build.fake_tree import FILES, SCSI, TOOLCHAIN
@@ -24,6 +25,7 @@ from tests.unit.series.letters import box_file, diff, make_tree, patch_letter
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(builder, "probe_toolchain", lambda: TOOLCHAIN)
+    monkeypatch.setattr(exclusive, "LOCK_NAME", f"\0lab-test-{tmp_path}"[:100])
 
 
 @pytest.fixture
@@ -100,6 +102,17 @@ def test_the_cache_is_pruned_by_age_and_size(tree: str, capsys: pytest.CaptureFi
     assert run(["build", "--prune-to", "1k"]) == ExitCode.DONE
     assert "removed" in capsys.readouterr().out
     assert run(["build", "--prune-to", "lots"]) == ExitCode.INPUT
+
+
+def test_nothing_is_pruned_while_an_experiment_runs(tree: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its builds are used again and again; exit code 3, and they are all still there."""
+    run(["build", "--tree", tree])
+    with exclusive.host_lock("measure"):
+        for words in (["--prune", "0s"], ["--prune-to", "1k"]):
+            assert run(["build", *words]) == ExitCode.HOST
+    assert "cannot remove builds now" in capsys.readouterr().err
+    assert run(["build", "--tree", tree, "--json"]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out)["baseline"]["cached"]
 
 
 @pytest.fixture

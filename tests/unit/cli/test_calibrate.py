@@ -90,6 +90,14 @@ def test_a_point_that_was_never_calibrated(
     assert "warning: the calibration knows nothing of iothreads=8, iops" in text
 
 
+def test_a_plan_from_a_calibration_of_another_job(requests: list[CalibrationRequest]) -> None:
+    """A job that was changed since, under the same name, is planned with a warning that names what was changed."""
+    run(calibrate, JOB, "--quiet")
+    data, text = resolved("5%")
+    assert "factors.iothreads" not in str(data["changed"]) and "profile.runtime_s" in str(data["changed"])
+    assert "warning: the job was changed since: " in text
+
+
 def test_contradictions(requests: list[CalibrationRequest]) -> None:
     """A latency and none at all cannot both be asked for; too few blocks cannot be asked for."""
     with pytest.raises(InputError, match="contradict each other"):

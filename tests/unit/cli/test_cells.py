@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.testing import CliRunner
 
-from lab.cli.cells import DEFAULT_JOB, arms_options
+from lab.cli.cells import DEFAULT_JOB, arms_options, call_to_reproduce
 from lab.experiment.arms import ArmsRequest
 from lab.settings import project_dir
 
@@ -33,3 +33,11 @@ def test_the_options_are_those_of_a_request() -> None:
 def test_the_main_job_is_there() -> None:
     """What is meant where no job is named."""
     assert (project_dir() / DEFAULT_JOB).is_file()
+
+
+def test_the_call_that_reproduces_an_experiment_makes_a_folder_of_its_own() -> None:
+    """Either way of naming the old one is left out, and nothing else."""
+    for results in (("--results", "my results"), ("--results=r",)):
+        words = ("run", "a job.toml", *results, "--seed", "7")
+        assert call_to_reproduce(words) == "lab run 'a job.toml' --seed 7"
+    assert call_to_reproduce(("run", "--results")) == "lab run"

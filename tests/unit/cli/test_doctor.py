@@ -13,7 +13,7 @@ from lab.__main__ import run
 from lab.cli import doctor
 from lab.errors import HostError, MissingPackagesError
 from lab.host.accelerator_choice import AcceleratorChoice, Subject
-from lab.host.requirements import REQUIREMENTS
+from lab.host.requirements import OPTIONAL, REQUIREMENTS
 from lab.host.surroundings import Surroundings
 from tests.unit.host.probes import ON_TCG, subject
 from tests.unit.host.test_doctor import AROUND, IDEAL
@@ -45,6 +45,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(doctor, "last_subject", lambda _fingerprint: host.last)
     monkeypatch.setattr(doctor, "probe_subject", host.probe)
     monkeypatch.setattr(doctor, "missing_packages", lambda: host.around.missing)
+    monkeypatch.setattr(doctor, "missing_optional_packages", lambda: host.around.missing_optional)
     monkeypatch.setattr(doctor, "install_packages", lambda missing, _progress: host.installed.append(missing))
     return host
 
@@ -119,7 +120,7 @@ def test_missing_packages_are_exit_code_3(host: Host, capsys: pytest.CaptureFixt
 
 def test_fixing_installs_before_looking(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """--fix installs what is missing, and the diagnosis is that of the host afterwards."""
-    host.around = replace(AROUND, missing=REQUIREMENTS[:2])
+    host.around = replace(AROUND, missing=REQUIREMENTS[:2], missing_optional=OPTIONAL)
 
     def install(missing: object, _progress: object) -> None:
         host.installed.append(missing)
@@ -127,7 +128,7 @@ def test_fixing_installs_before_looking(host: Host, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(doctor, "install_packages", install)
     assert run(["doctor", "--fix", "--quiet"]) == 0
-    assert host.installed == [REQUIREMENTS[:2]]
+    assert host.installed == [REQUIREMENTS[:2], OPTIONAL], "apart, so that one can fail without the other"
 
 
 def test_what_cannot_be_fixed_is_said_and_diagnosed(

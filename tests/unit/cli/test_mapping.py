@@ -136,6 +136,12 @@ def test_libvirt_is_translated_both_ways(tmp_path: Path) -> None:
     )
 
 
+def test_xml_that_the_system_does_not_give_is_an_input_error() -> None:
+    """A file that can be opened and not read is no bug in the lab."""
+    error = run("from-libvirt", "/proc/self/mem").exception
+    assert isinstance(error, InputError) and "/proc/self/mem cannot be read" in error.message
+
+
 def test_a_disk_with_one_iothread_is_translated() -> None:
     """Names that libvirt does not have are numbered, and that is said on stderr."""
     result = run("to-libvirt", "--device", "virtio-blk", "--num-queues", "4", "--iothread", "io")

@@ -97,3 +97,12 @@ def test_what_cannot_be_is_refused(call: Any, tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="cannot be read"):
         call("--replay", str(file))
+
+
+def test_a_replayed_file_is_neither_waited_for_nor_read_without_end(call: Any, tmp_path: Path) -> None:
+    """A device, and a file larger than any that the lab writes, are refused."""
+    with (tmp_path / "large.json").open("wb") as sink:
+        sink.truncate(2 << 20)
+    for file, why in (("/dev/zero", "regular"), (tmp_path / "large.json", "larger")):
+        with pytest.raises(InputError, match=why):
+            call("--replay", str(file))

@@ -101,6 +101,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setattr(verb, "conduct", fake.conduct)
     monkeypatch.setattr(verb, "write_report", fake.write_report)
     monkeypatch.setattr(one_cell, "arms_from_request", fake.make_arms)
+    monkeypatch.setattr(one_cell, "base_from_request", fake.make_arms)
     monkeypatch.setattr(one_cell, "build_image", lambda recipe, *, progress: IMAGE)
     monkeypatch.setattr(one_cell, "probe_accelerator", fake.probe)
     monkeypatch.setattr(verb, "progress_for", fake.progress_for)
@@ -344,7 +345,10 @@ def test_the_command_line_for_people(lab: Lab, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--cell", "nobody", "--series", "s"], "has no cell 'nobody'"), ([], "no series is named")],
+    [
+        (["--cell", "nobody", "--series", "s"], "has no cell 'nobody'"),
+        (["--cell", "candidate.iodepth=1.iothreads=1"], "no series is named"),
+    ],
 )
 def test_a_mistake_is_found_before_anything_is_built(
     lab: Lab, options: list[str], words: str, capsys: pytest.CaptureFixture[str]

@@ -14,8 +14,9 @@ from lab.cli import scenario as module
 from lab.cli.scenario import scenario_command
 from lab.errors import ExitCode, InputError
 from lab.scenario.catalogue import SCENARIOS, Scenario
-from lab.scenario.perform import Ground, ScenarioResult, Verdict
+from lab.scenario.perform import Ground, ScenarioResult
 from lab.scenario.service import ServiceGap
+from lab.scenario.verdict import Verdict
 from tests.unit.cli.test_compare import run
 from tests.unit.experiment.made_up import IMAGE, arms
 

@@ -8,9 +8,9 @@ import pytest
 
 from lab.__main__ import run
 from lab.errors import ExitCode
-from lab.series.repository import run_git
+from lab.series.repository import Repository, run_git
 from tests.unit.build.fake_tree import FILES, SCSI
-from tests.unit.series.letters import box_file, diff, letter, make_tree, patch_letter
+from tests.unit.series.letters import add_branch, box_file, diff, letter, make_tree, patch_letter
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +104,26 @@ def test_apply_with_json_ends_with_0_where_all_is_well(tmp_path: Path, capsys: p
     box = str(box_file(tmp_path, patch_letter("[PATCH] x", diff_text=diff(SCSI, old="TWO"))))
     assert run(["series", "apply", box, "--tree", path, "--json"]) == ExitCode.DONE
     assert failed(capsys)["failed"] is None
+
+
+def test_apply_puts_what_the_series_builds_on_under_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where another branch has it, named for people and machines; what is nowhere is said before anything fails."""
+    repository = Repository(Path(tree(tmp_path)))
+    base = repository.commit_id("topic") or ""
+    add_branch(repository, "other", base, ("before\n\nMessage-Id: <a@x>\n", {SCSI: "one\nBEFORE\nthree\n"}))
+    text = f"Based-on: <a@x>\nprerequisite-patch-id: {'a' * 40}"
+    letters = [patch_letter("[PATCH] x", text=text, diff_text=diff(SCSI, old=old)) for old in ("BEFORE", "missing")]
+    argv = ["series", "apply", str(box_file(tmp_path, letters[0])), "--tree", str(repository.git_dir)]
+    assert run(argv) == ExitCode.DONE
+    captured = capsys.readouterr()
+    assert f"({base[:12]})\non top of 1 prerequisite found in the tree:\n" in captured.out
+    assert "before" in captured.out and f"prerequisite-patch-id {'a' * 40}" in captured.err
+    assert run([*argv, "--json"]) == ExitCode.DONE
+    value = failed(capsys)
+    assert value["prerequisites"][0]["commit"] == value["base_commit"] != value["prerequisites_on"] == base
+    box_file(tmp_path, letters[1])
+    assert run(argv) == ExitCode.INPUT
+    assert "it was applied on top of 1 prerequisite found in the tree" in capsys.readouterr().err
 
 
 def test_a_range_of_the_tree_is_a_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

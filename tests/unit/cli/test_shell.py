@@ -61,6 +61,7 @@ def test_the_exit_status_is_the_guest_s(
     assert ended == [command, "down"]
     said = capsys.readouterr()
     assert not said.out and ("qmp.sock" in said.err) is ("--quiet" not in words)
+    assert (f"booting {CELL.cell.id} ..." in said.err) is ("--quiet" not in words)
 
 
 def test_a_guest_that_was_shut_down_is_no_error(

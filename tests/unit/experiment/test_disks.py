@@ -160,6 +160,14 @@ def test_a_device_is_forced_by_its_own_name_only() -> None:
     assert backend(nvme) == NvmeBackend("0000:01:00.0", 2, forced=True)
 
 
+def test_an_nvme_drive_keeps_its_write_cache_unless_it_is_asked_not_to() -> None:
+    """QEMU reads cache.direct as switching it off, and refuses a drive that has none."""
+    nvme = {"driver": "nvme", "pci_address": "0000:01:00.0"}
+    found = backend(nvme)
+    assert isinstance(found, NvmeBackend) and found.cache is Cache.WRITEBACK and not found.cache.direct
+    assert backend(nvme | {"cache": "none"}) == NvmeBackend("0000:01:00.0", cache=Cache.NONE)
+
+
 def test_an_nbd_server_is_named_by_its_address() -> None:
     """With the export's name."""
     values = {"driver": "nbd", "address": "h:1", "export": "x", "cache": "writeback"}

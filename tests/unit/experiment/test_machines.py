@@ -64,7 +64,8 @@ def test_every_form_of_mapping(loaded: LoadedJob, mapping: str, iothread: str | 
         ({"iothreads": 1, "mapping": "iothread0:0-9"}, "must be less than num_queues 4"),
         ({"iothreads": 0, "mapping": "iothread0"}, 'IOThread "iothread0" object does not exist'),
         ({"iothreads": 1, "mapping": "[]"}, "an empty mapping serves nothing"),
-        ({"iothreads": 1, "queue_size": 100}, "queue_size 100 is not a power of two"),
+        ({"iothreads": 1, "queue_size": 100}, "queue_size 100 is not a power of two above 2"),
+        ({"iothreads": 1, "queue_size": 2}, "queue_size 2 is not a power of two above 2"),
     ],
 )
 def test_what_qemu_would_refuse_is_refused_before_the_builds(

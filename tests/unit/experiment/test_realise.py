@@ -122,6 +122,21 @@ def test_a_thread_that_is_moved_during_the_run_voids_it(bed: Bed) -> None:
     assert_failed(bed.run(), Outcome.VOID, "the CPU plan was not kept: iothread0 may run on CPU 0-1, not on ")
 
 
+def test_workers_on_the_cpu_of_their_iothread_are_a_warning(bed: Bed) -> None:
+    """The run is what was asked for, but its IOThread did not have the CPU to itself."""
+    plan = plan_cpus(EIGHT, Threads(4, ("iothread0",)))
+    bed.pin(plan)
+
+    def start_worker() -> str:
+        bed.places.at[WORKER] = plan.cpus["iothread0"]
+        return str(WORKS[FIO])
+
+    bed.shell.answers[FIO] = start_worker
+    record = bed.run()
+    assert record.outcome is Outcome.OK
+    assert any("shared the CPUs of iothread0" in warning for warning in record.warnings)
+
+
 def test_a_host_that_refuses_a_place_is_tried_again(bed: Bed) -> None:
     """Nothing ran yet, and a CPU that was taken offline may come back: infrastructure, not void."""
     bed.pin(plan_cpus(EIGHT, Threads(4, ("iothread0",))))

@@ -1,5 +1,6 @@
 """A schedule to records."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from lab.experiment.schedule import cells_from_points, draw_schedule, points_fro
 from lab.experiment.store import ResultsFolder
 from lab.progress import SilentProgress
 from lab.record import Outcome, RunRecord, ScheduledRun
+from lab.testing import RecordingProgress
 
 RUNS = draw_schedule(cells_from_points(points_from_factors({"iothreads": (1, 2)})), blocks=2, seed=1)
 
@@ -134,3 +136,20 @@ def test_each_attempt_has_an_evidence_folder_of_its_own(folder: ResultsFolder) -
         return record_of(scheduled, attempt)
 
     run(folder, realise)
+
+
+def test_a_line_says_what_a_run_is_about(folder: ResultsFolder) -> None:
+    """Its IOPS; with a scenario the gap, or the time where it has none."""
+    metrics = iter([{"iops": 5.0}, {"service_gap_ms": 80.0, "scenario_ms": 9.0}, {"scenario_ms": 9.0}])
+
+    def realise(scheduled: ScheduledRun, attempt: int, evidence: Path) -> RunRecord:
+        assert evidence.is_dir()
+        return replace(record_of(scheduled, attempt), metrics=next(metrics, {"iops": 5.0}))
+
+    progress = RecordingProgress()
+    run_schedule(folder, realise, expected_run_s=1, progress=progress)
+    assert [line.partition(": ")[2] for line in progress.lines[:3]] == [
+        "5 IOPS, 1 s",
+        "service gap 80 ms, 1 s",
+        "time the scenario took 9 ms, 1 s",
+    ]

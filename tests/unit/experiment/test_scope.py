@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.experiment.job import load_job
 from lab.experiment.scope import JobLoads, choose_jobs, jobs_in, loads_of_job, unseen_by_any, warning_of_scope
 from lab.series.scope import ScopeItem, scope_from_files
 from lab.settings import project_dir
@@ -37,6 +38,21 @@ def test_the_plainest_job_that_sees_the_change_is_taken() -> None:
     """Whatever else a machine has only hides the change."""
     assert chosen((BOTH, SCSI, BLK), "hw/scsi/virtio-scsi.c") == ["scsi"]
     assert chosen((BOTH, SCSI, BLK), "hw/block/virtio-blk.c") == ["blk"]
+
+
+def test_a_job_with_a_guest_comes_before_one_without() -> None:
+    """Plain as the other is, it does not show what a guest would see; for what nothing else sees it is taken."""
+    bare = JobLoads(Path("jobs/bare.toml"), frozenset({"device:virtio-scsi-pci"}), 1, guest=False)
+    assert chosen((bare, SCSI, BLK), "hw/scsi/virtio-scsi.c") == ["scsi"]
+    assert chosen((bare, BLK), "hw/scsi/virtio-scsi.c") == ["bare"]
+
+
+def test_a_job_without_a_guest_runs_on_no_accelerator(tmp_path: Path) -> None:
+    """A change of one cannot be seen by it."""
+    job = loads_of_job(load_job(project_dir() / "jobs" / "virtio-scsi-qtest.toml"))
+    assert not job.guest and "device:virtio-scsi-pci" in job.loads
+    assert not {load for load in job.loads if load.startswith("accel:")}
+    assert loads_of_job(loaded_job(tmp_path, GOOD)).guest
 
 
 def test_one_job_that_sees_everything_is_better_than_two() -> None:

@@ -16,7 +16,7 @@ from lab.command import CommandResult
 from lab.errors import CommandError, HostError, InputError
 from lab.experiment import storage
 from lab.experiment.storage import prepare_storage, storage_held
-from lab.machine.backend import Backend, FileBackend, HostDeviceBackend, ImageFormat, NullBackend, NvmeBackend
+from lab.machine.backend import Aio, Backend, FileBackend, HostDeviceBackend, ImageFormat, NullBackend, NvmeBackend
 from lab.machine.mapping import Device
 from lab.machine.spec import Controller, Disk, GuestMemory, MachineSpec
 from lab.progress import SilentProgress
@@ -191,6 +191,13 @@ def test_devices_are_looked_at_before_an_experiment_and_let_go(claims: list[str]
     """So that a mounted disk is found before the first boot."""
     prepare(HostDeviceBackend(Path("/dev/b"), read_only=False))
     assert claims == ["look /dev/b", "claim /dev/b False", "release /dev/b"]
+
+
+def test_a_device_that_cells_open_in_several_ways_is_claimed_once_at_a_time(claims: list[str]) -> None:
+    """With aio as a factor a second claim would meet our own first one."""
+    machines = (machine(HostDeviceBackend(Path("/dev/b"), aio, read_only=False)) for aio in (Aio.NATIVE, Aio.IO_URING))
+    prepare_storage(machines, QEMU_IMG, SilentProgress())
+    assert claims == ["look /dev/b", "claim /dev/b False", "release /dev/b"] * 2
 
 
 def test_huge_pages_are_counted_before_anything_is_made(

@@ -146,6 +146,45 @@ def test_an_unreadable_json_file_is_an_input_error(tmp_path: Path, name: str, co
         folder.read_json(name)
 
 
+def test_a_line_that_would_exhaust_the_parser_is_an_input_error(tmp_path: Path) -> None:
+    """Brackets without end are damage like any other, not a bug in the lab."""
+    folder = begun(tmp_path / "r")
+    (folder.path / RUNS).write_text("[" * 200_000 + "\n")
+    with pytest.raises(InputError, match=r"runs\.jsonl:1: this is not JSON"):
+        folder.records()
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl", "precious.txt"])
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, name: str) -> None:
+    """Records that lost their schedule, and files of somebody else, are neither mixed with nor overwritten."""
+    taken = tmp_path / "r"
+    taken.mkdir()
+    (taken / name).write_text("kept")
+    (taken / "host.json").write_text("kept")
+    with ResultsFolder(taken) as folder, pytest.raises(InputError, match=f"holds something else already: {name}"):
+        folder.begin(experiment="", host={}, builds={}, schedule=RUNS_PLANNED)
+    assert [file.read_text() for file in taken.iterdir()] == ["kept", "kept"]
+
+
+def test_what_an_interrupted_beginning_left_is_begun_again(tmp_path: Path) -> None:
+    """Without a schedule nothing was begun, so the same folder can be."""
+    folder = begun(tmp_path / "r")
+    (folder.path / SCHEDULE).rename(folder.path / f".{SCHEDULE}.part")
+    assert not folder.exists
+    assert begun(folder.path).schedule() == RUNS_PLANNED
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Each file of the folder is refused unless it is a regular one."""
+    folder = begun(tmp_path / "r")
+    for name in ("experiment.toml", "host.json", SCHEDULE, RUNS):
+        (folder.path / name).unlink(missing_ok=True)
+        os.mkfifo(folder.path / name)
+    for read in (folder.experiment_text, lambda: folder.read_json("host.json"), folder.schedule, folder.records):
+        with pytest.raises(InputError, match="it is not a regular file"):
+            read()
+
+
 def test_missing_files_are_input_errors(tmp_path: Path) -> None:
     """A folder that was never begun has neither a question nor a schedule."""
     folder = ResultsFolder(tmp_path)

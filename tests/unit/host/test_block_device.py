@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,17 @@ def test_what_is_built_on_a_device_forbids_it(root: Path, holding: str) -> None:
     held = ("sda is held by dm-0",)
     assert used(root, DISK) == held
     assert used(root, PART) == ("sda1 is held by dm-0",)
+
+
+@pytest.mark.parametrize("backing", ["/dev/sda1", "/dev/disk/by-id/ata-X-part1"])
+def test_a_loop_device_on_a_device_forbids_it(root: Path, backing: str) -> None:
+    """It shows neither as a holder nor to O_EXCL, and a file system may be mounted through it, at any offset."""
+    for loop, file in (("loop0", backing), ("loop1", "/home/me/disk.img")):
+        (root / f"sys/block/{loop}/loop").mkdir(parents=True)
+        (root / f"sys/block/{loop}/loop/backing_file").write_text(f"{file}\n")
+    (root / "sys/block/loop2/loop/backing_file").mkdir(parents=True)  # cannot be read: it was just taken down
+    assert used(root) == used(root, PART) == ("sda1 is held by loop0",)
+    assert used(root, OTHER) == ()
 
 
 def test_a_device_that_sysfs_does_not_know_is_not_written(root: Path) -> None:
@@ -237,6 +250,25 @@ def test_a_disk_that_cannot_be_claimed_is_refused(
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(HostError, match=text), claimed(disk, forced=True, root=root):
         pytest.fail("it was claimed")
+
+
+def test_a_write_protected_disk_is_refused(root: Path, disk: Path) -> None:
+    """QEMU would refuse it at the start of each run."""
+    (root / "sys/devices/pci/block/sda/ro").write_text("0\n")
+    claim(disk, root)
+    (root / "sys/devices/pci/block/sda/ro").write_text("1\n")
+    with pytest.raises(HostError, match="is write-protected"):
+        claim(disk, root, forced=True)
+
+
+def test_a_disk_that_another_qemu_has_open_is_refused(root: Path, disk: Path) -> None:
+    """QEMU never opens exclusively, but it locks a byte for each thing that it does to the disk, 101 for writing."""
+    with disk.open("rb") as other:
+        lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 101, 1, 0)
+        fcntl.fcntl(other, fcntl.F_OFD_SETLK, lock)
+        with pytest.raises(HostError, match="another QEMU has it open"):
+            claim(disk, root, forced=True)
+    claim(disk, root)
 
 
 def test_a_path_that_changes_under_the_look_is_refused(root: Path, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from lab.errors import InputError
 from lab.host.cpu_plan import CpuPlan, Sharing, Threads
 from lab.host.cpu_plan_choice import plan_cpus, plan_from_pins, plan_nothing
-from lab.host.cpu_plan_show import plan_to_json, taskset_from_plan, text_from_plan
+from lab.host.cpu_plan_show import plan_to_json, text_from_plan
 from lab.host.topology import BlockDevice, Cpu, Topology
 
 EIGHT = Topology(tuple(Cpu(number, number, 0) for number in range(8)))
@@ -19,13 +19,6 @@ NVME = BlockDevice("nvme0n1", 1, (40, 41))
 
 def _plan(topology: Topology, vcpus: int, iothreads: int, device: BlockDevice | None = None) -> CpuPlan:
     return plan_cpus(topology, Threads(vcpus, tuple(f"iothread{n}" for n in range(iothreads))), device=device)
-
-
-def test_pins_make_the_same_plan_again() -> None:
-    """A plan written down as pins and read back is the same plan."""
-    made = _plan(EIGHT, 4, 2)
-    assert made.to_pins()[0] == "vcpu0=1"
-    assert plan_from_pins(EIGHT, made.threads, made.to_pins()) == made
 
 
 def test_smaller_cell_keeps_the_places() -> None:
@@ -139,12 +132,6 @@ def test_plan_that_pins_nothing_is_drawn() -> None:
 def test_plan_without_room_for_interrupts_is_drawn() -> None:
     """Interrupts that have nowhere to go say so."""
     assert "interrupts 40-41 of nvme0n1: no CPU left" in text_from_plan(_plan(TWO_NODES, 4, 3, NVME))
-
-
-def test_plan_becomes_commands() -> None:
-    """taskset would do the same by hand; a thread without an id is left out."""
-    plan = plan_from_pins(EIGHT, Threads(1, ("t0",)), ("vcpu0=2", "t0=3-4,6", "main-loop=0"))
-    assert taskset_from_plan(plan, {"vcpu0": 101, "t0": 102}) == ("taskset -cp 2 101", "taskset -cp 3-4,6 102")
 
 
 def test_plan_becomes_json() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.host.cpu_plan import CpuPlan, Threads
-from lab.host.cpu_plan_apply import PinningError, apply_plan, threads_of, verify_plan
+from lab.host.cpu_plan_apply import PinningError, apply_plan, intruders, threads_of, verify_plan
 from lab.host.cpu_plan_choice import plan_from_pins, plan_nothing
 from lab.host.topology import Cpu, Topology
 
@@ -86,6 +86,18 @@ def test_differences_are_found(plan: CpuPlan) -> None:
         "iothread0 does not exist",
         "main-loop may run on CPU 0-3, not on 0,3",
     )
+
+
+def test_workers_that_share_the_cpus_of_their_iothread_are_told(plan: CpuPlan) -> None:
+    """They inherit them from the thread that starts them; those of the main loop are where the plan wants them."""
+    kernel = FakeAffinities(100, 101, 102, 103, 104)
+    there = frozenset({100, 101, 102, 103, 104, 105})  # the last has ended
+    apply_plan(plan, NAMES, process_threads=there, affinities=kernel)
+    assert intruders(plan, NAMES, there, affinities=kernel) == ()
+    kernel.cpus[104] = frozenset({2})
+    said = intruders(plan, NAMES, there, affinities=kernel)
+    assert len(said) == 1 and "shared the CPUs of iothread0" in said[0]
+    assert intruders(plan_nothing(TOPOLOGY, plan.threads), NAMES, there, affinities=kernel) == ()
 
 
 def test_threads_of_a_process_are_listed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from lab.host.accelerator_choice import AcceleratorChoice, Tier
 from lab.host.distribution import Distribution
 from lab.host.doctor import Diagnosis, Finding, ProbeFailure, diagnose
 from lab.host.facts import HostFacts, NumaNode
-from lab.host.requirements import REQUIREMENTS
+from lab.host.requirements import OPTIONAL, REQUIREMENTS
 from lab.host.surroundings import CacheUse, LabProcess, Surroundings
 from tests.unit.host.probes import ON_KVM, ON_TCG
 
@@ -102,6 +102,15 @@ def test_missing_packages_keep_the_lab_from_running() -> None:
     assert not diagnosis.can_run
     assert packages.detail == "missing: gcc (to compile QEMU)"
     assert packages.remedy == "sudo apt-get update && sudo apt-get install --no-install-recommends gcc"
+
+
+def test_what_a_single_verb_lacks_keeps_nothing_else_from_running() -> None:
+    """It is a note with its remedy."""
+    diagnosis = diagnose(IDEAL, replace(AROUND, missing_optional=OPTIONAL), ON_KVM)
+    more = finding("more packages", diagnosis)
+    assert diagnosis.can_run and not more.ok
+    assert more.detail == "missing: Valgrind (to count instructions, for 'lab cost')"
+    assert more.remedy == "sudo apt-get update && sudo apt-get install --no-install-recommends valgrind"
 
 
 def test_where_the_lab_can_install_it_offers_to() -> None:

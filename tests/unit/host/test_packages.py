@@ -11,10 +11,11 @@ from lab.host.packages import (
     can_install,
     install_command,
     install_packages,
+    missing_optional_packages,
     missing_packages,
     require_packages,
 )
-from lab.host.requirements import REQUIREMENTS, Probe, Requirement
+from lab.host.requirements import OPTIONAL, REQUIREMENTS, VALGRIND, Probe, Requirement
 from lab.testing import RecordingProgress
 
 DEBIAN = Distribution("debian", (), "Debian")
@@ -90,6 +91,15 @@ def test_requiring_installs_nothing_and_names_the_command() -> None:
     with pytest.raises(MissingPackagesError, match="this host lacks gcc, C library headers") as caught:
         require_packages(lambda _: False)
     assert caught.value.exit_code is ExitCode.HOST and caught.value.remedy
+
+
+def test_what_single_verbs_need_is_apart() -> None:
+    """It is asked for by the verb, and its lack keeps nothing else from running."""
+    assert missing_optional_packages(lambda _: False) == OPTIONAL and missing_optional_packages(lambda _: True) == ()
+    require_packages(lambda probe: probe != VALGRIND.probe)
+    with pytest.raises(MissingPackagesError, match=r"this host lacks Valgrind$") as caught:
+        require_packages(lambda _: False, wanted=(VALGRIND,))
+    assert "valgrind" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

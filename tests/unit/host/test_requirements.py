@@ -7,6 +7,7 @@ import pytest
 from lab.errors import CommandError, DeadlineError
 from lab.host import requirements
 from lab.host.requirements import (
+    OPTIONAL,
     REQUIREMENTS,
     DataFile,
     Header,
@@ -70,6 +71,7 @@ def test_a_tool_that_fails_finds_nothing(error: Exception, monkeypatch: pytest.M
 
 def test_every_requirement_can_be_named_to_people() -> None:
     """Each has a name of its own, a purpose and the names of both package managers."""
-    assert len({one.name for one in REQUIREMENTS}) == len(REQUIREMENTS)
-    for one in REQUIREMENTS:
+    everything = (*REQUIREMENTS, *OPTIONAL)
+    assert len({one.name for one in everything}) == len(everything)
+    for one in everything:
         assert one.purpose and one.apt and one.dnf, one.name

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from lab.host import surroundings
-from lab.host.requirements import REQUIREMENTS
+from lab.host.requirements import OPTIONAL, REQUIREMENTS
 from lab.host.surroundings import LabProcess, lab_processes, read_surroundings, used_mib
 
 
@@ -80,8 +80,10 @@ def test_this_host_can_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Looking around works on the host of the test, with an empty cache."""
     monkeypatch.setenv("LAB_CACHE", str(tmp_path))
     monkeypatch.setattr(surroundings, "missing_packages", lambda: REQUIREMENTS[:1])
+    monkeypatch.setattr(surroundings, "missing_optional_packages", lambda: OPTIONAL)
     around = read_surroundings()
-    assert around.missing == REQUIREMENTS[:1] and around.is_root == (os.geteuid() == 0)
+    assert around.missing == REQUIREMENTS[:1] and around.missing_optional == OPTIONAL
+    assert around.is_root == (os.geteuid() == 0)
     assert (around.cache.path, around.cache.used_mib) == (tmp_path, 0)
     assert around.cache.free_mib > 0
 

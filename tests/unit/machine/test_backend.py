@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import InputError
-from lab.machine.backend import Aio, Cache, FileBackend, HostDeviceBackend, NbdBackend
+from lab.machine.backend import Aio, Blkdebug, Cache, FileBackend, HostDeviceBackend, NbdBackend
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,12 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     """Before QEMU is started."""
     with pytest.raises(InputError, match="is not the address of an NBD server"):
         NbdBackend(address)
+
+
+def test_blkdebug_splits_at_multiples_of_its_alignment() -> None:
+    """QEMU 10.0: "Cannot meet constraints with max-transfer 66560"."""
+    assert Blkdebug(4096).max_transfer_bytes is None
+    assert Blkdebug(None, 66560).max_transfer_bytes == 66560
+    assert Blkdebug(4096, 65536).max_transfer_bytes == 65536
+    with pytest.raises(InputError, match="blkdebug cannot split requests at 66560 bytes and align them to 4096"):
+        Blkdebug(4096, 66560)

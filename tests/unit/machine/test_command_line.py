@@ -156,7 +156,7 @@ def test_the_same_specification_gives_the_same_words() -> None:
 def test_plain_memory_is_left_to_qemu() -> None:
     """The command line of a machine that asks for nothing has no memory backend."""
     argv = argv_of(machine(scsi()))
-    assert values_of(argv, "-machine") == ["q35,pit=off"]
+    assert values_of(argv, "-machine") == ["q35"]
     assert values_of(argv, "-smp") == ["4"]
     assert object_from_memory(GuestMemory(), 1024) is None
 
@@ -165,7 +165,7 @@ def test_memory_is_an_object_that_the_machine_names() -> None:
     """Huge pages, NUMA nodes, preallocation and sharing are properties of the backend."""
     memory = GuestMemory(2048, prealloc=True, share=True, host_nodes=(0, 1), policy=MemoryPolicy.BIND)
     argv = argv_of(replace(machine(scsi()), memory=memory, machine_type="pc"))
-    assert values_of(argv, "-machine") == ["pc,memory-backend=memory0,pit=off"]
+    assert values_of(argv, "-machine") == ["pc,memory-backend=memory0"]
     assert json.loads(values_of(argv, "-object")[0]) == {
         "qom-type": "memory-backend-memfd",
         "id": "memory0",

@@ -103,10 +103,19 @@ def test_a_table_without_the_port_is_a_boot_error() -> None:
         _ssh_port(FakeMonitor({"human-monitor-command": "nothing"}))
 
 
-def test_a_guest_notifier_fallback_is_found_in_qemus_log(tmp_path: Path) -> None:
-    """QEMU says so on stderr only and runs on without IOThreads."""
-    (tmp_path / QEMU_LOG).write_text("qemu: virtio-scsi: Failed to set guest notifiers (-38)\n")
-    assert "Failed to set guest notifiers" in str(fallback_warning(tmp_path))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "qemu: virtio-scsi: Failed to set guest notifiers (-38), ensure -accel kvm is set.",
+        "qemu: virtio-blk failed to set guest notifier (-38), ensure -accel kvm is set.",
+        "virtio-scsi: Failed to set host notifier (-24)",
+        "virtio-blk failed to set host notifier (-24)",
+    ],
+)
+def test_a_notifier_fallback_is_found_in_qemus_log(tmp_path: Path, line: str) -> None:
+    """QEMU says so on stderr only and runs on without IOThreads; it has four ways of saying it."""
+    (tmp_path / QEMU_LOG).write_text(f"qemu: something else\n{line}\n")
+    assert fallback_warning(tmp_path) == line
 
 
 def test_any_other_line_is_no_fallback(tmp_path: Path) -> None:

@@ -1,14 +1,27 @@
 """The guest's clock against the host's."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.errors import GuestError
-from lab.machine.guest_clock import ClockReading, guest_time_s, rate_between, read_clocks
+from lab.machine import guest_clock
+from lab.machine.command_line import GuestBoot
+from lab.machine.guest_clock import ClockReading, boot_with_clock, guest_time_s, rate_between, read_clocks
 from lab.testing import FakeShell
 
 SAID = "    time.tv_sec:  1795349783\n    time.tv_usec: 588926\n"
+
+
+def test_a_guest_that_would_measure_its_clock_is_told_the_frequency(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With KVM the host's kernel tells it; where nobody knows the frequency, nothing is said."""
+    monkeypatch.setattr(guest_clock, "tsc_khz", lambda: 2600000)
+    boot = GuestBoot(Path("vmlinux"), Path("initrd"), "quiet")
+    assert boot_with_clock(boot, "tcg").arguments == "quiet tsc_early_khz=2600000"
+    assert boot_with_clock(boot, "kvm") == boot
+    monkeypatch.setattr(guest_clock, "tsc_khz", lambda: None)
+    assert boot_with_clock(boot, "tcg") == boot
 
 
 def test_the_guest_s_time_is_read_to_the_microsecond() -> None:

@@ -79,7 +79,9 @@ def test_a_queue_is_proved_by_either_witness() -> None:
 
 
 def test_doubt_is_not_turned_into_a_verdict() -> None:
-    """Neither proved nor refuted without a clear witness."""
+    """Neither proved nor refuted without a clear witness; nor where one request in 25 went another way."""
+    assert replace(SEEN, taken={"t0": 512, "t1": 3}).verdict is ProofVerdict.PROVED
+    assert replace(SEEN, taken={"t0": 492, MAIN_LOOP: 20}).verdict is ProofVerdict.UNDECIDED
     unclear = replace(SEEN, taken=None, cpu_ns=cpu(40, 16, 8))
     assert unclear.verdict is ProofVerdict.UNDECIDED and not unclear.objections and unclear.observed is None
 
@@ -124,6 +126,17 @@ def test_threads_of_all_controllers_are_expected() -> None:
     assert expected_threads(spec, 4) == (every, every)
     assert expected_threads(spec, 1) == (every, every - {"t1"})
     assert expected_threads(spec, 0) == (every, frozenset())
+
+
+def test_a_run_is_not_void_for_the_dialect_that_its_binary_speaks() -> None:
+    """The first command queue is t0's where 0 is the first command queue, and t2's where 0 is ctrl."""
+    threads = tuple(f"t{number}" for number in range(5))
+    controller = Controller(
+        "scsi0", Device.VIRTIO_SCSI, 4, (Disk("d", NullBackend()),), IOThreadMapping.round_robin(threads)
+    )
+    spec = MachineSpec("tcg", 4, 1024, tuple(IOThread(name) for name in threads), (controller,))
+    assert expected_threads(spec, 1) == (frozenset(threads), frozenset())
+    assert expected_threads(spec, 4) == (frozenset(threads), frozenset(("t0", "t2", "t3")))
 
 
 def cost_of(**cpu_us: float) -> Cost:

@@ -22,6 +22,26 @@ def test_a_mail_has_at_most_72_columns() -> None:
         assert "    lab bench --series 'my series.mbox'" in text
 
 
+def test_long_names_and_huge_numbers_stay_readable_in_72_columns() -> None:
+    """A name without spaces is never cut to dots, and numbers that leave no room for a table become a list."""
+    names = Campaign(factors={"a" * 50: ("b" * 60, "c" * 60)}, level=lambda point: 123456.0)
+    text = mail_text(compare_results(results(names)))
+    assert max(map(len, text.splitlines())) <= COLUMNS and "..." not in text
+    joined = "".join(text.split())
+    assert all(f"{'a' * 50}={level * 60}" in joined for level in "bc")
+    huge = Campaign(noise=8.0, level=lambda point: 1e14)
+    text = mail_text(compare_results(results(huge)))
+    assert max(map(len, text.splitlines())) <= COLUMNS
+
+
+def test_a_point_that_is_called_like_a_trailer_is_none() -> None:
+    """Levels come from files of strangers; git must not take a row of the table for a tag, nor must a reader."""
+    for level in ("x", "y" * 80):
+        named = Campaign(factors={"Tested-by: A Person <a@example.org>": (level,)}, level=lambda point: 1000.0)
+        text = mail_text(compare_results(results(named)))
+        assert not re.search(r"^[\w-]+-by:", text, re.MULTILINE) and " Tested-by:" in text
+
+
 def test_a_long_command_is_broken_between_words() -> None:
     """A backslash joins its lines again."""
     words = ["lab", *(f"--option-number-{n}" for n in range(8)), "two words"]

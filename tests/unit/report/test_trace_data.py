@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from lab.record import Arm, Point
-from lab.report.trace_data import Event, TracedRun, traces_by_point
+from lab.report.trace_data import DISTURBED, Event, TracedRun, traces_by_point
 from tests.unit.analysis.campaign import Campaign
 
 POINT = Point.from_levels({"iothreads": 1})
@@ -61,3 +61,10 @@ def test_a_record_without_events_has_none(value: object) -> None:
     record = replace(Campaign(blocks=1).records()[0], facts={"events": value})
     (runs,) = traces_by_point([record], [record.scheduled.cell.point], "iops").values()
     assert runs[0].events == ()
+
+
+def test_the_trace_of_a_disturbed_run_is_closer() -> None:
+    """A reading every 100 ms, so that a gap of half a second is seen."""
+    record = replace(Campaign(blocks=1).records()[0], traces={DISTURBED: (1.0, 0.0, 1.0)})
+    (runs,) = traces_by_point([record], [record.scheduled.cell.point], DISTURBED).values()
+    assert runs[0].seconds == pytest.approx((0.1, 0.2, 0.3))

@@ -10,15 +10,17 @@ from typing import Any, cast
 from lab.errors import DeadlineError
 from lab.machine.command_line import GuestBoot
 from lab.machine.guest import Guest
+from lab.machine.guest_clock import ClockReading
 from lab.machine.mapping import Device, IOThreadMapping
 from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend
 from lab.scenario.load import Load
-from lab.scenario.stage import Site, Stage
+from lab.scenario.site import Site
+from lab.scenario.stage import Stage
 from lab.testing import Answer, FakeClock, FakeMonitor, FakeProcess, FakeShell
 
 QUIET: dict[str, Answer] = {
     "test ! -e /tmp/lab/load.status": "",
-    "adjtimex": "time.tv_sec: 1000\ntime.tv_usec: 500000\n",
+    "true": "",
 }
 
 
@@ -31,13 +33,16 @@ class EventMonitor(FakeMonitor):
     def __init__(self, answers: Mapping[str, object], events: Mapping[str, list[dict[str, object]]]) -> None:
         super().__init__(answers)
         self._to_come = {name: list(data) for name, data in events.items()}
+        self.clock: FakeClock | None = None
 
     def wait_event(self, name: str, *, timeout_s: float, match: Callable[[Any], bool] = lambda _: True) -> Any:
-        """Return the next event that matches."""
+        """Return the next event that matches; one that does not come takes its time on the clock."""
         for data in self._to_come.get(name, []):
             if match(data):
                 self._to_come[name].remove(data)
                 return data
+        if self.clock is not None:
+            self.clock.advance(timeout_s)
         raise DeadlineError(f"waited {timeout_s:g} s for event {name}, and it did not come")
 
 
@@ -59,10 +64,12 @@ def staged(
     (folder / "console.log").touch()
     talk = FakeShell({**QUIET, **(shell or {})})
     clock = FakeClock()
+    monitor = EventMonitor(qmp or {}, events or {})
+    monitor.clock = clock
     guest = Guest(
         spec,
         FakeProcess(log=folder / "qemu.log", exited=exited),
-        EventMonitor(qmp or {}, events or {}),
+        monitor,
         talk,
         cast("Any", None),
         1.0,
@@ -72,7 +79,12 @@ def staged(
     site = Site(
         Path("qemu"), (), GuestBoot(Path("k"), Path("i"), ""), cast("Any", None), folder / "disk0.raw", folder, folder
     )
-    return Stage(guest, load, site, ExitStack(), make_deadline=clock.deadline)
+    return Stage(guest, load, site, ExitStack(), make_deadline=clock.deadline, read_clock=clocks(clock))
+
+
+def clocks(clock: FakeClock, rate: float = 1.0) -> Callable[[object], ClockReading]:
+    """Return a reader of a guest's clock that began at 1000 s and runs at this rate."""
+    return lambda _shell: ClockReading(1000 + rate * clock.now(), clock.now(), 0.001)
 
 
 def executed(stage: Stage) -> list[str]:

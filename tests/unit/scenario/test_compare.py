@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.scenario.compare import changes, verdict_of
-from lab.scenario.perform import ScenarioResult, Verdict
+from lab.scenario.perform import ScenarioResult
+from lab.scenario.verdict import Verdict
 
 
 def result(verdict: Verdict, name: str = "mirror", reason: str = "") -> ScenarioResult:

@@ -12,7 +12,7 @@ from tests.unit.scenario.staged import executed, staged
 MIB = 1 << 20
 QUERY = [
     {"qdev": "/machine/peripheral/other", "inserted": {"node-name": "other"}},
-    {"qdev": "disk0-dev", "inserted": {"node-name": "now"}},
+    {"qdev": "disk0-dev", "inserted": {"node-name": "now", "image": {"virtual-size": 64 * MIB}}},
 ]
 DONE = {"query-block": QUERY, "blockdev-add": {}, "blockdev-del": {}, "job-complete": {}, "block_resize": {}}
 
@@ -38,7 +38,7 @@ def test_a_mirror_pivots_when_it_is_ready(tmp_path: Path) -> None:
     }
     stage = staged(tmp_path, qmp={**DONE, "blockdev-mirror": {}}, events=events)
     drain.mirror(stage, 0)
-    assert executed(stage) == ["blockdev-add", "query-block", "blockdev-mirror", "job-complete"]
+    assert executed(stage) == ["query-block", "blockdev-add", "query-block", "blockdev-mirror", "job-complete"]
     assert (tmp_path / "mirror0.raw").stat().st_size == 64 * MIB
 
 
@@ -75,10 +75,10 @@ def test_a_device_that_query_block_does_not_know_is_told(tmp_path: Path) -> None
 
 
 def test_a_resize_is_seen_by_the_guest(tmp_path: Path) -> None:
-    """Each time a MiB more, so that it can be repeated."""
-    stage = staged(tmp_path, qmp=DONE, shell={"cat /sys/block/sda/size": f"{82 * MIB // 512}\n"})
+    """From whatever size it has, so that it can be repeated."""
+    stage = staged(tmp_path, qmp=DONE, shell={"cat /sys/block/sda/size": f"{80 * MIB // 512}\n"})
     drain.resize(stage, 2)
-    assert arguments_of(stage, "block_resize") == {"node-name": "now", "size": 82 * MIB}
+    assert arguments_of(stage, "block_resize") == {"node-name": "now", "size": 80 * MIB}
 
 
 def test_a_throttle_is_put_on_and_taken_off(tmp_path: Path) -> None:
@@ -99,3 +99,9 @@ def test_jobs_over_an_overlay_end(tmp_path: Path) -> None:
     drain.stream(stage, 0)
     drain.commit(stage, 1)
     assert executed(stage).count("blockdev-snapshot-sync") == 2 and "job-complete" in executed(stage)
+
+
+def test_a_disk_whose_size_qemu_does_not_tell_is_a_finding(tmp_path: Path) -> None:
+    """A target of another size would fail the job, for a reason of the lab's making."""
+    with pytest.raises(ScenarioError, match="no size of disk0-dev"):
+        drain.resize(staged(tmp_path, qmp={**DONE, "query-block": [{"qdev": "disk0-dev"}]}), 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.scenario.kernel_log import broken_lines, stall_lines
+from lab.scenario.kernel_log import broken_lines, stall_lines, warning_lines
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,18 @@ def test_lines_of_a_healthy_guest_are_none() -> None:
 
 def test_vcpus_that_did_not_run_are_told_apart() -> None:
     """Seen where QEMU gets no CPU time: nothing is broken by it."""
-    said = "[  40.1] rcu: INFO: rcu_preempt self-detected stall on CPU\n"
-    assert stall_lines(said) == (said.strip(),) and broken_lines(said) == ()
+    stall = "[  40.1] rcu: INFO: rcu_preempt self-detected stall on CPU"
+    lockup = "[  41.2] watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [fio:123]"
+    said = f"{stall}\n[  40.1] Call Trace:\n{lockup}\n[  41.2] Call Trace:\n"
+    assert stall_lines(said) == (stall, lockup) and broken_lines(said) == ()
 
 
 def test_a_flood_is_cut() -> None:
     """The first few say it."""
     assert len(broken_lines("I/O error\n" * 1000)) == 5
+
+
+def test_a_warning_of_a_driver_is_told_apart() -> None:
+    """Linux's own drivers give some; the guest goes on."""
+    said = "[   26.3] WARNING: CPU: 0 PID: 25 at kernel/workqueue.c:635 __cancel_work_timer+0x10b/0x1a0\n"
+    assert warning_lines(said) == (said.strip(),) and broken_lines(said) == ()

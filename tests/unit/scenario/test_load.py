@@ -7,7 +7,7 @@ import pytest
 
 from lab.errors import GuestError, StageError, WorkloadError
 from lab.machine.guest_shell import ShellResult
-from lab.scenario.load import Load
+from lab.scenario.load import Load, StuckError
 from lab.testing import Answer, FakeClock, FakeShell
 
 REPORT = json.dumps(
@@ -25,6 +25,7 @@ ENDED: dict[str, Answer] = {
     "cat /tmp/lab/load.json": f"fio: a warning\n{REPORT}\nfio: terminating on signal 2\n",
     "cat /tmp/lab/load.err": "",
     "cat /tmp/lab/old_iops.1.log": LOG,
+    "cat /tmp/lab/old_clat.1.log": "1000100, 2000000, 0, 4096, 0\n",
     "cat /tmp/lab/load.status": "128\n",
     "mkdir": "",
     "fio --output-format=terse": "",
@@ -40,6 +41,7 @@ def test_an_interrupted_fio_without_errors_is_a_result(tmp_path: Path) -> None:
     """Requests are summed over the workers, the trace is read, the evidence stays."""
     result = load(tmp_path, ENDED).stop()
     assert result.completed == 111 and [reading.iops for reading in result.trace] == [500]
+    assert [wait.longest_s for wait in result.waits] == [0.002]
     assert (tmp_path / "old_iops.1.log").read_text() == LOG and (tmp_path / "load.json").exists()
 
 
@@ -61,7 +63,7 @@ def test_lost_or_wrong_data_is_a_failure(tmp_path: Path, change: dict[str, Answe
 
 def test_a_request_that_never_completes_keeps_fio(tmp_path: Path) -> None:
     """The guest answers and fio does not end: its disk hangs."""
-    with pytest.raises(WorkloadError, match="never completes"):
+    with pytest.raises(StuckError, match="never completes"):
         load(tmp_path, {**ENDED, "test ! -e": "", "true": ""}).stop()
 
 
@@ -93,6 +95,17 @@ def test_start_waits_for_requests_in_flight(tmp_path: Path) -> None:
     job = shell.files["/tmp/lab/load.fio"].decode()
     assert "filename=/dev/sda" in job and "verify=crc32c" in job and "log_unix_epoch=1" in job
     assert (tmp_path / "load.fio").read_text() == job
+
+
+def test_a_job_says_how_the_old_data_is_read(tmp_path: Path) -> None:
+    """Its size, depth and engine; where it reads, for how long and what is logged is not its to say."""
+    reads = {"bs": "64k", "iodepth": "16", "norandommap": None, "runtime": "2s", "filename": "x", "ramp_time": "9s"}
+    answers: dict[str, Answer] = {"mkdir": "", "setsid": "", "test ! -e": "", "/sys/block/sda/stat": ""}
+    shell = FakeShell(answers)
+    Load(shell, "/dev/sda", tmp_path, reads=reads, make_deadline=FakeClock().deadline).start()
+    old = shell.files["/tmp/lab/load.fio"].decode().partition("[new]")[0].splitlines()
+    assert {"bs=64k", "iodepth=16", "norandommap", "runtime=1h", "filename=/dev/sda"} <= set(old)
+    assert not any(line.startswith(("ramp_time", "runtime=2s")) for line in old)
 
 
 def test_a_fio_that_ends_at_once_is_told(tmp_path: Path) -> None:

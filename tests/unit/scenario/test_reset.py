@@ -1,12 +1,13 @@
 """Resets, pauses and ends, against a QEMU that answers from a table."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab.errors import MonitorError
-from lab.scenario.reset import quit_under_load, reset_lun, stop_and_continue
-from lab.scenario.stage import ScenarioError
+from lab.errors import DeadlineError, GuestError, MonitorError, StageError
+from lab.scenario.reset import power_off, quit_under_load, reset_lun, stop_and_continue
+from lab.scenario.stage import ScenarioError, Stage
 from tests.unit.scenario.staged import executed, staged
 
 
@@ -21,17 +22,28 @@ def test_stopped_cpus_go_on(tmp_path: Path) -> None:
     """After a second of the stage's clock."""
     stage = staged(tmp_path, qmp={"stop": {}, "cont": {}})
     stop_and_continue(stage, 0)
-    assert executed(stage) == ["stop", "cont"]
+    assert executed(stage) == ["stop", "cont"] and stage.paused_s == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize(("exited", "said"), [(None, "did not end"), (-6, "status -6"), (1, "status 1")])
-def test_a_quit_must_end_qemu_in_good_order(tmp_path: Path, exited: int | None, said: str) -> None:
-    """With requests in flight; the connection may be closed before the answer is out."""
-    stage = staged(tmp_path, qmp={"quit": MonitorError("the QMP connection failed")})
+@pytest.mark.parametrize("end", [quit_under_load, power_off])
+@pytest.mark.parametrize(
+    ("exited", "error", "said"),
+    [
+        (None, DeadlineError, "did not end"),
+        (-6, ScenarioError, "status -6"),
+        (1, ScenarioError, "status 1"),
+    ],
+)
+def test_qemu_must_end_in_good_order(
+    tmp_path: Path, end: Callable[[Stage, int], None], exited: int | None, error: type[StageError], said: str
+) -> None:
+    """With requests in flight; the connection may be closed before the answer is out. Late is not never."""
+    gone = GuestError("the connection was lost")
+    stage = staged(tmp_path, qmp={"quit": MonitorError("the QMP connection failed")}, shell={"poweroff": gone})
     stage.settle = lambda seconds=0.0: None  # type: ignore[method-assign]
     stage.guest.process.exited = exited  # type: ignore[attr-defined]
-    with pytest.raises(ScenarioError, match=said):
-        quit_under_load(stage, 0)
+    with pytest.raises(error, match=said):
+        end(stage, 0)
     assert stage.guest_ended
 
 

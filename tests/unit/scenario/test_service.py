@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.scenario.service import Mark, Reading, gaps_of, trace_from_log
+from lab.scenario.service import Mark, Reading, Wait, gaps_of, trace_from_log, waits_from_log
 
 
 def steady(start_s: float, seconds: float, iops: float) -> list[Reading]:
@@ -22,10 +22,28 @@ def test_a_dip_has_depth_standstill_and_recovery() -> None:
     assert gap.to_json()["event"] == "mirror"
 
 
+def test_a_standstill_is_no_longer_than_the_longest_wait() -> None:
+    """What was in flight when it began waited for all of it; waits from before or after do not count."""
+    trace = [*steady(0, 1, 1000), Reading(1.6, 100), *steady(1.6, 1, 1000)]
+    waits = [Wait(0.9, 9.0), Wait(1.6, 0.52), Wait(2.5, 9.0)]
+    (gap,) = gaps_of(trace, [Mark("m", 1.0)], waits)
+    assert gap.standstill_s == pytest.approx(0.5) and gap.standstill_at_most_s == 0.52
+    (without,) = gaps_of(trace, [Mark("m", 1.0)])
+    assert without.standstill_at_most_s == pytest.approx(0.7)
+    (contradicted,) = gaps_of(trace, [Mark("m", 1.0)], [Wait(1.6, 0.1)])
+    assert contradicted.standstill_at_most_s == contradicted.standstill_s
+
+
+def test_a_log_of_waits_keeps_the_longest_of_each_interval() -> None:
+    """In seconds; what cannot be is passed over."""
+    log = "1000100, 5000000, 0, 4096, 0\n1000100, 7000000, 1, 4096, 0\n1000200, -1, 0\nnonsense\n"
+    assert waits_from_log(log) == (Wait(1000.1, 0.007),)
+
+
 def test_service_that_does_not_come_back_has_no_recovery() -> None:
     """The trace ends at a tenth of before: that is not a recovery of any length."""
     (gap,) = gaps_of([*steady(0, 1, 1000), *steady(1, 1, 100)], [Mark("m", 1.0)])
-    assert gap.recovery_s is None and gap.dip_iops == 100
+    assert gap.recovery_s is None and gap.dip_iops == 100 and gap.watched_s == pytest.approx(1.0)
 
 
 def test_one_good_reading_between_bad_ones_is_no_recovery() -> None:

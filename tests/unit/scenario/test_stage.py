@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import CrashError, DeadlineError, MonitorError, StageError
+from lab.errors import CrashError, DeadlineError, GuestError, MonitorError, StageError
 from lab.machine.mapping import Device
 from lab.scenario.stage import ScenarioError, Stage
 from lab.testing import Answer
@@ -36,7 +36,27 @@ def test_a_disturbance_is_marked_on_the_guest_s_clock(tmp_path: Path) -> None:
     """After the load had time to be steady."""
     stage = staged(tmp_path)
     stage.disturb("mirror")
-    assert [(mark.name, mark.at_s) for mark in stage.marks] == [("mirror", 1000.5)]
+    stage.begin_clock()
+    stage.disturb("pivot")
+    assert [(mark.name, mark.at_s) for mark in stage.marks] == [("mirror", 1001.3), ("pivot", 1002.6)]
+    assert stage.clock is None and stage.rested_s == 2.6
+
+
+def test_the_guest_s_clock_is_held_against_the_host_s_before_anything_is_disturbed(tmp_path: Path) -> None:
+    """A guest that is stopped has no time, so later readings would not tell."""
+    stage = staged(tmp_path)
+    stage.begin_clock()
+    stage.disturb("stop")
+    assert stage.clock is not None and stage.clock.rate == pytest.approx(1.0)
+
+
+def test_the_first_of_several_events_is_taken(tmp_path: Path) -> None:
+    """Those of other devices are left for others; none is a deadline."""
+    events: dict[str, list[dict[str, object]]] = {"B": [{"device": "x"}, {"device": "d"}], "A": [{"device": "x"}]}
+    stage = staged(tmp_path, events=events)
+    assert stage.first_event(("A", "B"), device="d") == "B"
+    with pytest.raises(DeadlineError, match="A or B"):
+        stage.first_event(("A", "B"), device="d")
 
 
 def test_a_load_that_ended_by_itself_ends_the_scenario(tmp_path: Path) -> None:
@@ -71,6 +91,13 @@ def test_what_does_not_happen_in_the_guest_is_a_finding(
     }
     with pytest.raises(ScenarioError, match=said):
         wait(staged(tmp_path, shell=answers))
+
+
+def test_a_guest_that_falls_silent_meanwhile_is_not_blamed(tmp_path: Path) -> None:
+    """It may have had no time to see its disk."""
+    stage = staged(tmp_path, shell={"ls /sys/block": "sda\n", "true": GuestError("silent")})
+    with pytest.raises(GuestError, match="silent"):
+        stage.new_disk(frozenset({"sda"}))
 
 
 def test_a_disk_that_comes_and_one_that_goes_are_seen(tmp_path: Path) -> None:
@@ -110,3 +137,10 @@ def test_a_job_that_pivots_is_told_to_when_it_is_ready(tmp_path: Path) -> None:
 def test_a_scenario_error_is_an_error_of_a_stage() -> None:
     """So that a run of an experiment can turn it into an outcome."""
     assert issubclass(ScenarioError, StageError)
+
+
+def test_a_job_that_ends_before_it_is_ready_is_a_finding(tmp_path: Path) -> None:
+    """Whoever waits for it to be ready would wait for ever."""
+    events: dict[str, list[dict[str, object]]] = {"BLOCK_JOB_COMPLETED": [{"device": "j", "error": "Is too small"}]}
+    with pytest.raises(ScenarioError, match="j ended before it was ready"):
+        staged(tmp_path, events=events).end_block_job("j", pivot=True)

@@ -72,5 +72,21 @@ def make_tree(git_dir: Path, *commits: Mapping[str, str]) -> tuple[Repository, t
     return repository, tuple(made)
 
 
-def _data(text: str) -> bytes:
-    return b"data %d\n%b\n" % (len(text.encode()), text.encode())
+def add_branch(
+    repository: Repository, name: str, parent: str, *commits: tuple[str, Mapping[str, str | bytes]]
+) -> tuple[str, ...]:
+    """Add commits to a repository on a branch of their own, each a message and the files it changes."""
+    with repository.fast_import() as stream:
+        for number, (message, files) in enumerate(commits):
+            head = f"commit refs/heads/{name}\nauthor {_IDENTITY}\ncommitter {_IDENTITY}\n"
+            start = f"from {parent}\n" if number == 0 else ""
+            stream.write(head.encode() + _data(message) + start.encode())
+            for path, content in files.items():
+                stream.write(f'M 100644 inline "{path}"\n'.encode() + _data(content))
+        stream.write(b"done\n")
+    return tuple(repository.git("rev-list", "--reverse", f"refs/heads/{name}", f"^{parent}").stdout.split())
+
+
+def _data(content: str | bytes) -> bytes:
+    raw = content.encode() if isinstance(content, str) else content
+    return b"data %d\n%b\n" % (len(raw), raw)

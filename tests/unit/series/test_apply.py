@@ -166,19 +166,13 @@ def test_an_older_base_is_told_by_the_blob_ids(tmp_path: Path) -> None:
     assert done.failed is not None and "older base" in done.failed.reasons[0]
 
 
-def test_missing_prerequisites_are_named(tmp_path: Path) -> None:
-    """Those that the tree has are not."""
-    repository, commits = make_tree(tmp_path / "r.git", {LUN: "0\n"}, {LUN: "1\n"})
-    there = repository.git(
-        "patch-id", "--stable", stdin=repository.git("diff", commits[0], commits[1]).stdout.encode()
-    ).stdout.split()[0]
-    text = f"Why.\n\nBased-on: <o@x>\nprerequisite-patch-id: {there}\nprerequisite-patch-id: {'a' * 40}"
-    done = apply_series(repository, commits[1], series(tmp_path, diff(), text=text))
+def test_what_is_known_about_the_base_is_in_the_diagnosis(tmp_path: Path) -> None:
+    """After what the patch itself says about it."""
+    repository, commits = make_tree(tmp_path / "r.git", {LUN: "0\n"})
+    made_for = diff().replace("--- a", "index 1234567..89abcde 100644\n--- a", 1)
+    done = apply_series(repository, commits[0], series(tmp_path, made_for), reasons=("o@x is not there",))
     assert done.failed is not None
-    assert done.failed.reasons == (
-        f"patches it builds on are not in the base (prerequisite-patch-id): {'a' * 40}",
-        "the series says it builds on o@x: apply that first",
-    )
+    assert "not in this history" in done.failed.reasons[0] and done.failed.reasons[1] == "o@x is not there"
 
 
 def test_a_corrupt_patch_is_called_so(tmp_path: Path) -> None:

@@ -139,6 +139,21 @@ def test_what_a_series_builds_on_is_read_from_cover_letter_and_patches() -> None
     assert (found.base_commit, found.prerequisites, found.based_on) == ("a" * 40, ("b" * 40,), ("other@x",))
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Based-on: o@x", "o@x"),
+        ("Based-on: [PATCH v2 0/3] scsi: y <o@x>", "o@x"),
+        ('Based-on: <o@x> ("scsi: y")', "o@x"),
+        ("based-on: https://lore.kernel.org/r/o@x", "https://lore.kernel.org/r/o@x"),
+        ("Based-on: a < b", "a"),
+    ],
+)
+def test_based_on_is_read_however_it_is_written(line: str, expected: str) -> None:
+    """The message-id is what counts, with the subject before or after it."""
+    assert assembled(patch_letter("[PATCH] x", text=f"Why.\n\n{line}\nBased-on:")).based_on == (expected,)
+
+
 def test_trailers_of_answers_are_collected() -> None:
     """Only those outside quotes, and only from answers to that patch."""
     mails = posting("", "ab", "x")

@@ -101,6 +101,9 @@ def test_an_item_is_json() -> None:
         ("ui/gtk.c", set()),
         ("target/arm/helper.c", set()),
         ("hw/arm/virt.c", set()),
+        ("configs/devices/i386-softmmu/default.mak", {ANY}),
+        ("configs/targets/x86_64-softmmu.mak", {ANY}),
+        ("configs/devices/arm-softmmu/default.mak", set()),
     ],
 )
 def test_the_table_knows_the_tree(path: str, loads: set[str]) -> None:

@@ -52,6 +52,13 @@ def test_memory_and_sockets_are_inherited() -> None:
     assert values(argv, "-accel") == ["qtest"] and "-D" not in argv
 
 
+def test_a_wrapper_comes_before_the_binary() -> None:
+    """So that another program can start it; without one the binary is first."""
+    spec = QtestSpec(Path("qemu"), (), wrapper=("valgrind", "--tool=callgrind"))
+    assert argv_from_spec(spec, FILES)[:3] == ("valgrind", "--tool=callgrind", "qemu")
+    assert argv_from_spec(QtestSpec(Path("qemu"), ()), FILES)[0] == "qemu"
+
+
 def test_tracing_and_the_other_accelerator() -> None:
     """Trace events go to a file of their own; without the qtest accelerator the vCPU runs the halting firmware."""
     spec = QtestSpec(Path("qemu"), (), trace=("a_*", "b"), accelerator=Accelerator.TCG)

@@ -56,6 +56,27 @@ def test_a_write_sends_data(rig: Rig) -> None:
     assert rig.device.serve(2, OK)[0][1] == b"w" * 512
 
 
+def test_a_batch_is_kicked_once(rig: Rig) -> None:
+    """When the block has ended, each virtqueue for itself; afterwards kicks are immediate again."""
+    with rig.driver.batch():
+        for tag in range(3):
+            rig.driver.submit(1, LUN, scsi.test_unit_ready(), tag=tag)
+        rig.driver.manage_task(Tmf.ABORT_TASK, LUN, 1)
+        assert rig.device.kicks == []
+    assert rig.device.kicks == [0, 3] and rig.driver.in_device == 4
+    rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=9)
+    assert rig.device.kicks == [0, 3, 2]
+
+
+def test_a_batch_that_fails_is_not_kicked(rig: Rig) -> None:
+    """The device is not told of half a batch, and the next request is kicked by itself."""
+    with pytest.raises(ZeroDivisionError), rig.driver.batch():
+        rig.driver.submit(1 // 0, LUN, scsi.test_unit_ready(), tag=1)
+    assert rig.device.kicks == []
+    rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=9)
+    assert rig.device.kicks == [2]
+
+
 def test_passes_put_the_ctrl_queue_first(rig: Rig) -> None:
     """What ended in the same pass is listed ctrl first; what ends later has a later pass."""
     rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)

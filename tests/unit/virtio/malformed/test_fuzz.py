@@ -1,3 +1,8 @@
+from pathlib import Path
+
+import pytest
+from hypothesis.configuration import storage_directory
+
 from lab.virtio.malformed.fuzz import fuzz
 from lab.virtio.malformed.request import MalformedRequest
 
@@ -37,3 +42,17 @@ def test_a_fault_that_does_not_come_again_is_kept() -> None:
 
     found = fuzz(faults_of, examples=20, start_seed=1)
     assert found is not None and found.faults == ("once",)
+
+
+def test_nothing_is_left_where_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hypothesis keeps goes to the lab's cache, not to a .hypothesis in the working folder."""
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path))
+    kept: list[Path] = []
+
+    def faults_of(_: MalformedRequest) -> tuple[str, ...]:
+        kept.append(storage_directory("examples", intent_to_write=False).path)
+        return ()
+
+    fuzz(faults_of, examples=1, start_seed=1)
+    assert kept[0] == tmp_path / "hypothesis" / "examples"
+    assert storage_directory("examples", intent_to_write=False).path != kept[0]
