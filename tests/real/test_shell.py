@@ -20,6 +20,7 @@ import pytest
 
 from lab.build.arms import Arms
 from lab.deadline import Deadline
+from lab.errors import DeadlineError
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.settings import project_dir
 from tests.real.conftest import DEMONSTRATION
@@ -88,7 +89,10 @@ class OnTerminal:
                 self.shown += os.read(self.person, 4096)
             return re.search(pattern, self.shown)
 
-        return Deadline(BOOT_S).wait_for(f"{pattern!r} to be shown", found, interval_s=0.01)
+        try:
+            return Deadline(BOOT_S).wait_for(f"{pattern!r} to be shown", found, interval_s=0.01)
+        except DeadlineError as err:
+            raise AssertionError(f"{err.message}; what was shown: {self.shown!r}") from err
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; return the exit code and what was said on stderr."""
@@ -111,7 +115,8 @@ def test_a_shell_on_a_terminal(words: tuple[str, ...], folder: Path) -> None:
     """The guest sees a terminal, Ctrl-C is its own, the QMP socket answers, and the exit status comes out."""
     with OnTerminal(words) as shell:
         shell.wait_for(rb"# ")
-        shell.type("echo g$((1))o; sleep 1000\r")
+        # One process for both: between two commands the guest's ash misses a Ctrl-C.
+        shell.type("sh -c 'echo g$((1))o; exec sleep 1000'\r")
         shell.wait_for(rb"g1o\r\n")  # the guest's terminal is the command's now
         shell.type("\x03")
         shell.wait_for(rb"\^C\r\n")

@@ -94,6 +94,13 @@ def _imported(name: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(_source(name))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lab":
             yield node.module
+            # what is taken from a package may be a module itself
+            yield from (f"{node.module}.{what.name}" for what in node.names if _is_module(f"{node.module}.{what.name}"))
+
+
+def _is_module(name: str) -> bool:
+    path = _ROOT / Path(*name.split(".")[1:])
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def _source(name: str) -> str:

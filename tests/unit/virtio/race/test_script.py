@@ -51,6 +51,11 @@ def test_it_needs_the_standard_library_only() -> None:
                 assert other in inlined or other.split(".")[0] in sys.stdlib_module_names, f"{name} imports {other}"
 
 
+def test_modules_that_are_taken_from_a_package_are_in_it_too() -> None:
+    """``from lab.machine import hang`` needs lab/machine/hang.py as much as ``from lab.machine.hang import ...``."""
+    assert "lab.machine.hang" in modules(script.script_from_schedule(RACE, title="it", name="it.py"))
+
+
 def test_a_title_cannot_end_the_docstring() -> None:
     """What QEMU said is foreign text."""
     text = script.script_from_schedule(RACE, title='""" + boom() + \\"', name="it.py")
