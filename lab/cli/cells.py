@@ -30,6 +30,17 @@ def arms_options(command: F) -> F:
     return command
 
 
+def cell_options(command: F) -> F:
+    """Add the options that name one cell of a job, and those that say what is built for it."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="No progress on stderr."),
+        click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]"),
+        click.option("--cell", "cell_id", type=TEXT, help="Cell, as 'lab plan' names it. [the first]"),
+    ):
+        command = option(command)
+    return arms_options(command)
+
+
 def call_to_reproduce(arguments: Sequence[str]) -> str:
     """Return what was typed, less ``--results``: with that the call would show the old results and measure nothing."""
     kept, rest = ["lab"], iter(arguments)

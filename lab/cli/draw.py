@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +60,8 @@ def waterfall(results: tuple[Path, ...], point: str | None, metric: str | None, 
     if metric is not None:
         metric = metric_from_name(metric).name
     comparisons = [compare_results(read_results(folder)) for folder in results]
-    try:
-        draw_waterfall(_png(out), comparisons, point=point, metric=metric)
-    except OSError as err:
-        raise _not_written(out, err) from err
-    print_text(str(out))
+    with _drawn(out) as png:
+        draw_waterfall(png, comparisons, point=point, metric=metric)
 
 
 @draw.command()
@@ -81,11 +80,8 @@ def tmf(matrix: Path, out: Path) -> None:
     )
     title = "Task management functions of virtio-scsi"
     worst = f"{sum(failed for _, failed, _ in found.counts.values())} cases failed"
-    try:
-        tmf_chart(_png(out), found, plain_caption(title, notes, f"lab tmf --json, {matrix.name}", worst))
-    except OSError as err:
-        raise _not_written(out, err) from err
-    print_text(str(out))
+    with _drawn(out) as png:
+        tmf_chart(png, found, plain_caption(title, notes, f"lab tmf --json, {matrix.name}", worst))
 
 
 @draw.command("mapping")
@@ -100,11 +96,8 @@ def mapping_command(proof: Path, out: Path) -> None:
     matrix = threads_from_json(_document(proof, "lab proof"), str(proof))
     title = f"Which thread served which queue: {matrix.verdict}"
     caption = plain_caption(title, (MAPPING_MARKS,), f"lab proof --json, {proof.name}", matrix.verdict)
-    try:
-        threads_chart(_png(out), matrix, caption)
-    except OSError as err:
-        raise _not_written(out, err) from err
-    print_text(str(out))
+    with _drawn(out) as png:
+        threads_chart(png, matrix, caption)
 
 
 @draw.command("scenario")
@@ -122,11 +115,8 @@ def scenario_command(traces: Path, out: Path) -> None:
         notes.append(f"The first {LARGEST_GRID} of {len(found)} scenarios are shown.")
     source = f"lab scenario --json, {traces.name}"
     caption = plain_caption("Completed requests while the guest was disturbed", tuple(notes), source, ", ".join(found))
-    try:
-        traces_chart(_png(out), found, METRICS["iops"], caption)
-    except OSError as err:
-        raise _not_written(out, err) from err
-    print_text(str(out))
+    with _drawn(out) as png:
+        traces_chart(png, found, METRICS["iops"], caption)
 
 
 def _document(path: Path, verb: str) -> Any:
@@ -140,15 +130,18 @@ def _document(path: Path, verb: str) -> Any:
         raise InputError(f"{path} is not JSON: {err}", remedy=f"give what '{verb} --json' printed") from err
 
 
-def _png(out: Path) -> Path:
-    """Return the path of a picture.
+@contextmanager
+def _drawn(out: Path) -> Iterator[Path]:
+    """Hand over the path of a picture that the block draws, and print it when it is there.
 
     :raise InputError: it has another ending.
+    :raise HostError: it cannot be written.
     """
     if out.suffix != ".png":
         raise InputError(f"{out} does not end in .png", remedy="the SVG file is put beside it in any case")
-    return out
-
-
-def _not_written(out: Path, err: OSError) -> HostError:
-    return HostError(f"{out} cannot be written: {err.strerror}", remedy="give a folder that is there and is yours")
+    try:
+        yield out
+    except OSError as err:
+        remedy = "give a folder that is there and is yours"
+        raise HostError(f"{out} cannot be written: {err.strerror}", remedy=remedy) from err
+    print_text(str(out))

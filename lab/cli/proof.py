@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from lab.cli.cells import DEFAULT_JOB, arms_options
+from lab.cli.cells import DEFAULT_JOB, cell_options
 from lab.cli.output import print_json, print_text, progress_for
-from lab.cli.types import PATH, TEXT
+from lab.cli.types import PATH
 from lab.errors import ExitCode
 from lab.experiment.arms import ArmsRequest
 from lab.experiment.by_hand import evidence_folder
@@ -27,11 +27,8 @@ _EXIT_CODES = {
 
 @click.command("proof")
 @click.argument("job", type=PATH, default=lambda: project_dir() / DEFAULT_JOB)
-@click.option("--cell", "cell_id", type=TEXT, help="Cell, as 'lab plan' names it. [the first]")
-@click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@arms_options
+@cell_options
 def proof_command(
     job: Path, cell_id: str | None, accelerator: str | None, as_json: bool, quiet: bool, **arms: Any
 ) -> int:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lab.cli.cells import DEFAULT_JOB, arms_options, call_to_reproduce
+from lab.cli.cells import DEFAULT_JOB, arms_options, call_to_reproduce, cell_options
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.resolve import resolution
 from lab.cli.scope import asked_jobs, gravest
@@ -192,11 +192,8 @@ def plan_command(
 
 @click.command("command-line")
 @click.argument("job", type=PATH, default=lambda: project_dir() / DEFAULT_JOB)
-@click.option("--cell", "cell_id", type=TEXT, help="Cell, as 'lab plan' names it. [the first]")
-@click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@arms_options
+@cell_options
 def command_line_command(
     job: Path, cell_id: str | None, accelerator: str | None, as_json: bool, quiet: bool, **arms: Any
 ) -> None:

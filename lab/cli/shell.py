@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lab.cli.cells import DEFAULT_JOB, arms_options
+from lab.cli.cells import DEFAULT_JOB, cell_options
 from lab.cli.output import progress_for
 from lab.cli.types import PATH, TEXT
 from lab.errors import ExitCode
@@ -23,10 +23,7 @@ from lab.settings import project_dir
 @click.command("shell", context_settings={"ignore_unknown_options": False})
 @click.argument("job", type=PATH, default=lambda: project_dir() / DEFAULT_JOB)
 @click.argument("command", nargs=-1, type=TEXT)
-@click.option("--cell", "cell_id", type=TEXT, help="Cell, as 'lab plan' names it. [the first]")
-@click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@arms_options
+@cell_options
 def shell_command(
     job: Path, command: tuple[str, ...], cell_id: str | None, accelerator: str | None, quiet: bool, **arms: Any
 ) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from lab.errors import InputError
 from lab.record import Arm
+from lab.report.document import validated
 from lab.report.trace_data import Event, TracedRun
 
 _MOST_SCENARIOS = 1000
@@ -37,14 +38,7 @@ def scenarios_from_json(document: Any, where: str) -> dict[str, list[TracedRun]]
     :param where: names the document in messages.
     :raise InputError: it is something else, or has no trace.
     """
-    try:
-        raw = _Document.model_validate(document)
-    except ValidationError as err:
-        first = err.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{where}: {key or 'the document'}: {first['msg']}", remedy="give what 'lab scenario --json' prints"
-        ) from err
+    raw = validated(_Document, document, where, remedy="give what 'lab scenario --json' prints")
     found: dict[str, list[TracedRun]] = {}
     for arm, scenarios in ((Arm.BASELINE, raw.baseline), (Arm.CANDIDATE, raw.candidate)):
         for scenario in scenarios:

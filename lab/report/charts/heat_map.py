@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from lab.errors import InputError
 from lab.report.charts.canvas import BLACK, GREY, ORANGE, SKY, Caption, name_text, save, style
+from lab.report.document import validated
 
 LARGEST_MATRIX = 64
 """Queues in one picture; more could not be read, and the table of the proof has them all."""
@@ -66,14 +66,7 @@ def threads_from_json(document: Any, where: str) -> ThreadMatrix:
     :param where: names the document in messages.
     :raise InputError: it is something else.
     """
-    try:
-        raw = _Document.model_validate(document)
-    except ValidationError as err:
-        first = err.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{where}: {key or 'the document'}: {first['msg']}", remedy="give what 'lab proof --json' prints"
-        ) from err
+    raw = validated(_Document, document, where, remedy="give what 'lab proof --json' prints")
     taken: dict[tuple[int, str], float] = {}
     cpu_us: dict[tuple[int, str], float] = {}
     for number, queue in enumerate(raw.queues):

@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from lab.errors import InputError
 from lab.report.charts.canvas import BLACK, GREEN, GREY, ORANGE, Caption, name_text, save, style
+from lab.report.document import validated
 
 _MOST_CASES = 100_000
 _LOOK = {"failed": ("F", ORANGE, "////", "white"), "undecided": ("?", "#c9c9c9", "....", BLACK)}
@@ -54,15 +54,7 @@ def matrix_from_json(document: Any, where: str) -> TmfMatrix:
     :param where: names the document in messages.
     :raise InputError: it is something else.
     """
-    try:
-        raw = _Document.model_validate(document)
-    except ValidationError as err:
-        first = err.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{where}: {key or 'the document'}: {first['msg']}",
-            remedy="give what 'lab tmf --qemu BINARY --json' prints for one binary",
-        ) from err
+    raw = validated(_Document, document, where, remedy="give what 'lab tmf --qemu BINARY --json' prints for one binary")
     counts: dict[tuple[str, str], tuple[int, int, int]] = {}
     for case in raw.cases:
         place = (case.subtype, _situation(case))
