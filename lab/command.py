@@ -21,11 +21,14 @@ from typing import IO
 
 from lab.errors import CommandError, DeadlineError
 
+_REMEDY = "install it, or see that PATH names its folder; 'lab doctor' says what this host lacks"
 _TAIL_LINES = 10
 _GRACE_S = 3.0
 """What a command that is told to end may take to end what it started: ninja waits for its compilers."""
 _GONE_S = 10.0
 """What the kernel may take to end a process that was killed; one that waits for a dead disk may never end."""
+_LEFT_BEHIND_S = 1.0
+"""How often it is looked whether a command has ended although somebody still holds the pipes that it wrote to."""
 _CHUNK_BYTES = 1 << 16
 _LINE_BYTES = 1 << 20
 
@@ -84,7 +87,7 @@ def run(
     words = tuple(str(word) for word in argv)
     with _started(words, cwd, _environment(env, inherit_env), subprocess.PIPE) as process:
         try:
-            out, err = process.communicate(stdin, timeout=timeout_s)
+            out, err = _output(process, stdin, timeout_s)
         except subprocess.TimeoutExpired:
             raise DeadlineError(f"'{text_from_argv(words)}' was still running after {timeout_s:g} s") from None
         finally:
@@ -173,12 +176,24 @@ def fed(
             raise CommandError(f"'{text_from_argv(words)}' failed with exit status {status}:\n{tail}")
 
 
+def _output(process: subprocess.Popen[bytes], stdin: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+    """Return what a command wrote to its end, which is not that of a child it left behind with its pipes."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            return process.communicate(stdin, timeout=max(0.0, min(_LEFT_BEHIND_S, end - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= end:
+                raise
+            if process.poll() is not None:
+                _kill_session(process)
+            stdin = b""  # communicate() has it already
+
+
 def _lines(descriptor: int, end: float) -> Iterator[bytes]:
     """Yield the lines that come through a pipe; a very long one comes in pieces.
 
-    Not by reading to the end of the file: who holds the other end may have left our session, and never close it.
-
-    :param end: when to give up, in seconds of :func:`time.monotonic`.
+    :param end: when to give up, in seconds of :func:`time.monotonic`: who holds the other end may never close it.
     :raise TimeoutError: the pipe was still open then.
     """
     poll = select.poll()
@@ -217,7 +232,8 @@ def _started(
         )
     except OSError as err:  # names the program or, where that is what is missing, the folder
         culprit = f" ({err.filename})" if err.filename not in (None, words[0]) else ""
-        raise CommandError(f"'{words[0]}' could not be started: {err.strerror}{culprit}") from err
+        remedy = _REMEDY if isinstance(err, FileNotFoundError) and not culprit else ""
+        raise CommandError(f"'{words[0]}' could not be started: {err.strerror}{culprit}", remedy=remedy) from err
     except ValueError as err:  # a NUL byte, which only foreign text brings along
         raise CommandError(f"'{text_from_argv(words)}' could not be started: {err}") from err
 

@@ -16,6 +16,7 @@
          +- CrashError            QEMU ended by itself while the guest ran
          +- GuestError            the guest was up and then did not answer
          +- MonitorError          QMP refused a command or went away
+         |   `- RefusedError          QEMU answers, and says no
          `- WorkloadError         fio failed or printed nothing that can be read
 
 The exit codes are the contract of ``lab`` (see docs/exit-codes.md). Anything that is not a :class:`LabError` is
@@ -117,6 +118,10 @@ class GuestError(StageError):
 
 class MonitorError(StageError):
     """A QMP command was refused, or the connection was lost."""
+
+
+class RefusedError(MonitorError):
+    """QEMU refused a QMP command; the message holds its own words."""
 
 
 class WorkloadError(StageError):

@@ -1,4 +1,4 @@
-"""Reading files that others wrote: a path in, bytes or an :class:`InputError` out, never a hang."""
+"""Reading files that others wrote, which never hangs, and writing files that outlive a power cut, whole or not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from lab.errors import InputError
 
 MIB = 1 << 20
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def read_input(path: Path, *, limit_bytes: int) -> bytes:
@@ -45,6 +46,35 @@ def read_text_input(path: Path, *, limit_bytes: int) -> str:
         return read_input(path, limit_bytes=limit_bytes).decode("utf-8")
     except UnicodeDecodeError as err:
         raise InputError(f"{path} cannot be read: it is not UTF-8 (byte {err.start})") from err
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file by another one in a single step, on the disk before this returns.
+
+    A symbolic link of its name, or of that of the part that is written first, is replaced and never followed.
+
+    :raise OSError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, _CREATE, 0o666), "wb") as sink:
+        sink.write(content.encode() if isinstance(content, str) else content)
+        sink.flush()
+        os.fsync(sink.fileno())
+    part.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    :raise OSError: it is not there, or the disk fails.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _why(err: OSError | ValueError) -> str:

@@ -7,6 +7,7 @@ moves what cannot: named baselines, and what is known of this host's noise.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -20,14 +21,7 @@ def cache_dir(*parts: str) -> Path:
     :param parts: path below the cache's root, for example ``"builds"``.
     :raise HostError: it cannot be made.
     """
-    root = os.environ.get("LAB_CACHE")
-    try:
-        base = Path(root).expanduser().absolute() if root else Path(platformdirs.user_cache_dir("qemu-patch-lab"))
-    except RuntimeError as err:  # pathlib's for a user without a home
-        raise HostError(
-            f"LAB_CACHE is '{root}', and nobody knows that home folder", remedy="set LAB_CACHE to an absolute path"
-        ) from err
-    folder = base.joinpath(*parts)
+    folder = _root("LAB_CACHE", platformdirs.user_cache_dir).joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
@@ -44,14 +38,17 @@ def state_path(*parts: str) -> Path:
     :param parts: path below its root, for example ``"baselines"``.
     :raise HostError: nobody knows where it is.
     """
-    root = os.environ.get("LAB_STATE")
+    return _root("LAB_STATE", platformdirs.user_state_dir).joinpath(*parts)
+
+
+def _root(variable: str, default: Callable[[str], str]) -> Path:
+    named = os.environ.get(variable)
     try:
-        base = Path(root).expanduser().absolute() if root else Path(platformdirs.user_state_dir("qemu-patch-lab"))
+        return Path(named).expanduser().absolute() if named else Path(default("qemu-patch-lab"))
     except RuntimeError as err:  # pathlib's for a user without a home
         raise HostError(
-            f"LAB_STATE is '{root}', and nobody knows that home folder", remedy="set LAB_STATE to an absolute path"
+            f"{variable} is '{named}', and nobody knows that home folder", remedy=f"set {variable} to an absolute path"
         ) from err
-    return base.joinpath(*parts)
 
 
 def project_dir() -> Path:

@@ -13,9 +13,10 @@ from typing import Any
 
 from qemu.qmp import ExecuteError, QMPClient, QMPError, Runstate
 
-from lab.errors import DeadlineError, MonitorError
+from lab.errors import DeadlineError, MonitorError, RefusedError
 
 _COMMAND_TIMEOUT_S = 15.0
+_WIND_UP_S = 5.0
 _EVENTS_KEPT = 1000
 
 
@@ -28,7 +29,7 @@ class Monitor:
     :raise MonitorError: QEMU went away, or did not greet in time.
     """
 
-    def __init__(self, connection: socket.socket, *, log: Path, timeout_s: float = 10.0) -> None:
+    def __init__(self, connection: socket.socket, *, log: Path, timeout_s: float = 30.0) -> None:
         self._log = log
         self._log_lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -50,7 +51,8 @@ class Monitor:
     ) -> Any:
         """Run a QMP command and return what it returned.
 
-        :raise MonitorError: QEMU refused it (the message holds QEMU's own words) or the connection was lost.
+        :raise RefusedError: QEMU refused it; the message holds its own words.
+        :raise MonitorError: the connection was lost.
         :raise DeadlineError: no answer in time; QEMU's main loop hangs.
         """
         self._write_log("execute", command=command, arguments=arguments)
@@ -130,15 +132,24 @@ class Monitor:
         except TimeoutError:
             raise DeadlineError(f"waited {timeout_s:g} s for {what}, and it did not come") from None
         except ExecuteError as err:
-            raise MonitorError(f"QEMU refused a command: {err}") from err
+            raise RefusedError(f"QEMU refused a command: {err}") from err
         except (QMPError, OSError, EOFError) as err:
             raise MonitorError(f"the QMP connection failed while waiting for {what}: {err}") from err
 
     def _stop_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5.0)
+        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        self._thread.join(2 * _WIND_UP_S)
         if not self._thread.is_alive():
             self._loop.close()
+
+    async def _wind_up(self) -> None:
+        """End what an interruption left under way: what is thrown away half done complains on stderr."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_WIND_UP_S)
+        self._loop.stop()
 
     def _write_log(self, kind: str, **fields: Any) -> None:
         line = json.dumps({"at": round(time.time(), 6), "kind": kind, **fields}, default=str)

@@ -108,12 +108,17 @@ class QemuProcess:
         return self._process.returncode
 
     def _kill(self) -> None:
-        """Kill what is left of the session; a QEMU that even this does not end sits in the host's kernel."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_KILL_S)
+        """Kill what is left of the group, also what a QEMU that has ended left behind, which may hold its sockets.
+
+        A QEMU that even this does not end sits in the host's kernel.
+        """
+        pid = self._process.pid
+        if self._process.returncode is not None and Path(f"/proc/{pid}").exists():
+            return  # another process has its number, which the kernel gives to nobody while a member of the group lives
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILL_S)
 
     def __enter__(self) -> QemuProcess:
         return self

@@ -94,14 +94,16 @@ def test_death_by_signal_is_a_negative_status() -> None:
 
 def test_program_that_is_not_there() -> None:
     """A missing program is an error that names it."""
-    with pytest.raises(CommandError, match=r"^'lab-no-such-program' could not be started: No such file or directory$"):
+    with pytest.raises(CommandError, match=r"^'lab-no-such-program' could not be started: No such file") as caught:
         command.run(["lab-no-such-program"])
+    assert caught.value.remedy.startswith("install it")
 
 
 def test_folder_that_is_not_there(tmp_path: Path) -> None:
     """A missing working folder is not blamed on the program."""
-    with pytest.raises(CommandError, match=r"'true' could not be started: .*nowhere"):
+    with pytest.raises(CommandError, match=r"'true' could not be started: .*nowhere") as caught:
         command.run(["true"], cwd=tmp_path / "nowhere")
+    assert not caught.value.remedy
 
 
 def test_word_with_a_nul_byte() -> None:
@@ -123,6 +125,14 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     command.run(["sh", "-c", f"sleep 60 >/dev/null 2>&1 & echo $! > {note}"])
     _assert_gone(int(note.read_text(encoding="utf-8")))
+
+
+def test_a_command_ends_although_a_child_of_it_holds_its_pipes() -> None:
+    """What it said itself is all there is to wait for; the child goes with it."""
+    start = time.monotonic()
+    result = command.run(("sh", "-c", "echo said; sleep 40 & echo $! >&2"), timeout_s=30)
+    assert result.stdout == "said\n" and result.returncode == 0 and time.monotonic() - start < 25
+    assert not Path(f"/proc/{result.stderr.strip()}/exe").exists()
 
 
 def test_tail_prefers_errors() -> None:

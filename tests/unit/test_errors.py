@@ -22,6 +22,7 @@ CONTRACT = {
     "CrashError": 3,
     "GuestError": 3,
     "MonitorError": 3,
+    "RefusedError": 3,
     "WorkloadError": 3,
 }
 

@@ -1,4 +1,4 @@
-"""Reading files that others wrote."""
+"""Reading files that others wrote, and writing some that last."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import InputError
-from lab.files import read_input, read_text_input
+from lab.files import read_input, read_text_input, write_atomically
 
 
 def test_a_regular_file_is_read_through_a_link_too(tmp_path: Path) -> None:
@@ -45,3 +45,31 @@ def test_text_must_be_utf_8(tmp_path: Path) -> None:
         read_text_input(tmp_path / "t", limit_bytes=10)
     (tmp_path / "t").write_text("\u00e9")
     assert read_text_input(tmp_path / "t", limit_bytes=10) == "\u00e9"
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    """The new content stands there, and nothing else is left in the folder."""
+    file = tmp_path / "report.md"
+    file.write_text("old")
+    write_atomically(file, "new")
+    assert file.read_bytes() == b"new" and list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", ["report.md", ".report.md.part"])
+def test_links_are_replaced_and_not_followed(tmp_path: Path, name: str) -> None:
+    """What a planted link points to stays as it is, whether it bears the file's name or that of its part."""
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / name).symlink_to(outside)
+    write_atomically(folder / "report.md", b"new")
+    assert outside.read_text() == "precious"
+    assert (folder / "report.md").read_bytes() == b"new" and not (folder / "report.md").is_symlink()
+
+
+def test_a_part_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
+    """It is not removed with what is in it."""
+    (tmp_path / ".report.md.part").mkdir()
+    with pytest.raises(OSError, match="report"):
+        write_atomically(tmp_path / "report.md", b"new")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lab.errors import MonitorError
+from lab.errors import RefusedError
 from lab.machine.capabilities import Capabilities
 from lab.machine.mapping import PROPERTY, Dialect
 from lab.testing import FakeMonitor
@@ -110,7 +110,7 @@ class MadeUpQemu(FakeMonitor):
         given = dict(arguments or {})
         for name in (command, f"{command} {given.get('aio') or given.get('typename') or given.get('policy')}"):
             if name in self._refuses:
-                raise MonitorError(f"QEMU refused a command: {self._refuses[name]}")
+                raise RefusedError(f"QEMU refused a command: {self._refuses[name]}")
         if command == "qom-list-types":
             names = {
                 "accel": ["tcg-accel", "kvm-accel", "qtest-accel"],

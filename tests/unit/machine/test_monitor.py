@@ -1,14 +1,17 @@
 """The monitor against a QMP peer in the same process: the real library, the real protocol, no QEMU."""
 
+import asyncio
+import gc
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lab.errors import DeadlineError, MonitorError
+from lab.errors import DeadlineError, MonitorError, RefusedError
 from lab.machine.monitor import Monitor
 
 GREETING = {"QMP": {"version": {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}, "capabilities": []}}
@@ -75,7 +78,7 @@ def test_a_command_returns_what_qemu_returned(monitor: Monitor) -> None:
 
 def test_a_refusal_holds_qemus_own_words(monitor: Monitor) -> None:
     """The description is what a reader looks for."""
-    with pytest.raises(MonitorError, match='IOThread "nope" object does not exist'):
+    with pytest.raises(RefusedError, match='IOThread "nope" object does not exist'):
         monitor.execute("device_add", {"driver": "virtio-scsi-pci"})
 
 
@@ -151,6 +154,28 @@ def test_a_peer_that_does_not_greet_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DeadlineError, match="greeting"):
         Monitor(ours, log=tmp_path / "qmp.log", timeout_s=0.05)
     theirs.close()
+
+
+def test_an_interruption_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ctrl-C while QEMU has not greeted yet: asyncio has nothing to complain about, and the loop's thread ends."""
+    begun = asyncio.run_coroutine_threadsafe
+
+    def interrupted(coroutine: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        if coroutine.__name__ != "bounded":
+            return begun(coroutine, loop)
+        begun(coroutine, loop)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    threads = threading.active_count()
+    ours, silent = socket.socketpair()
+    with silent, pytest.raises(KeyboardInterrupt):
+        Monitor(ours, log=tmp_path / "qmp.log")
+    gc.collect()
+    assert threading.active_count() == threads
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_a_peer_that_is_gone_is_an_error(tmp_path: Path) -> None:

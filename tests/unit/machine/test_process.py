@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lab.deadline import Deadline
 from lab.errors import BootError, HostError
 from lab.machine.process import QemuProcess
 from lab.testing import FakeProcess
@@ -54,6 +55,31 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: p
     while not (tmp_path / "log").read_text():
         assert process.exit_code() is None
     assert process.stop() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("ends", ["sleep 30", "exit 0"])
+def test_what_qemu_started_ends_with_it(tmp_path: Path, ends: str) -> None:
+    """A wrapper that forks, say: what it left behind would hold QEMU's sockets, also when QEMU has ended by itself."""
+    with QemuProcess(("sh", "-c", f"sleep 30 & echo $!; {ends}"), log=tmp_path / "log") as process:
+        while not (tmp_path / "log").read_text().strip():
+            process.ended_within(0.01)
+        if ends == "exit 0":
+            assert process.ended_within(10) == 0
+    child = int((tmp_path / "log").read_text())
+
+    def gone() -> bool | None:
+        return not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE or None
+
+    assert Deadline(20).wait_for("the child to end", gone)
+
+
+def test_a_number_that_is_used_anew_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group of a process that was ended and forgotten may be anybody's."""
+    process = QemuProcess(("true",), log=tmp_path / "log")
+    assert process.ended_within(10) == 0
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("killed"))
+    assert process.stop() == 0
 
 
 def test_a_failure_names_status_output_and_command(tmp_path: Path) -> None:
