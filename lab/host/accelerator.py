@@ -54,21 +54,17 @@ def probe_accelerator(
     image: BootableImage,
     *,
     progress: Progress,
-    force: bool = False,
-    facts: HostFacts | None = None,
 ) -> AcceleratorChoice:
     """Find out which accelerator boots this image with this binary, or return the answer from the cache.
 
     KVM, TCG and the qtest accelerator are each tried. An answer counts for one kernel, CPU model, binary and image.
 
     :param firmware: folders with ROM images, for ``-L``.
-    :param force: ask again whatever the cache says.
-    :param facts: of this host, read by default.
     :raise HostError: neither KVM nor TCG boots the image, the binary cannot be read, there is no ``setpriv``, or
         another lab keeps asking the same question.
     """
     subject = Subject(qemu, tuple(firmware), image.key, image.kernel, image.initrd, image.cmdline)
-    return probe_subject(subject, progress=progress, force=force, facts=facts)
+    return probe_subject(subject, progress=progress)
 
 
 def probe_subject(

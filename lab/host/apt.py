@@ -142,16 +142,10 @@ class PrivateApt:
         found = re.findall(r"^Version: (\S+)$", text, re.MULTILINE)
         return max(found, key=functools.cmp_to_key(self._compare_versions), default=None)
 
-    def closure(self, packages: Sequence[str]) -> tuple[str, ...]:
-        """Return the packages and all that they depend on, sorted; nothing that is only recommended.
-
-        :raise InputError: not a package name.
-        :raise HostError: there is no such package, or it cannot be installed.
-        """
-        return tuple(package.name for package in self.resolve(packages))
-
     def resolve(self, packages: Sequence[str]) -> tuple[PackageVersion, ...]:
-        """Return the closure with versions, sorted by name; apt's own solver decides between alternatives.
+        """Return the packages and all that they depend on, sorted by name; nothing that is only recommended.
+
+        apt's own solver decides between alternatives.
 
         :raise InputError: not a package name.
         :raise HostError: there is no such package, or it cannot be installed.

@@ -7,13 +7,13 @@ with ``LAB_CACHE`` and ``sudo``; settings belong to the host and have to be foun
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.errors import HostError
+from lab.files import sync, write_atomically
 from lab.host.tuning_knobs import Entry, owner_of
 
 JOURNAL = Path("var/lib/qemu-patch-lab/tuning.json")
@@ -62,17 +62,10 @@ class JournalFile:
 
         :raise HostError: it cannot be written.
         """
-        new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("w", encoding="utf-8") as sink:
-                json.dump({"format": _FORMAT, **asdict(journal)}, sink, indent=1)
-                sink.write("\n")
-                sink.flush()
-                os.fsync(sink.fileno())
-            new.replace(self.path)
-            for folder in (self.path.parent, self.path.parent.parent):  # the folder may be new itself
-                _sync(folder)
+            write_atomically(self.path, json.dumps({"format": _FORMAT, **asdict(journal)}, indent=1) + "\n")
+            sync(self.path.parent.parent)  # the folder may be new itself
         except OSError as err:
             raise HostError(
                 f"the journal {self.path} cannot be written: {err.strerror}; nothing was changed",
@@ -87,19 +80,11 @@ class JournalFile:
         try:
             self.path.unlink(missing_ok=True)
             if self.path.parent.is_dir():
-                _sync(self.path.parent)
+                sync(self.path.parent)
         except OSError as err:
             raise HostError(
                 f"the journal {self.path} cannot be removed: {err.strerror}", remedy="remove it as root"
             ) from err
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _journal(value: Mapping[str, Any]) -> Journal:

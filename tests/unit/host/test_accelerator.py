@@ -225,9 +225,9 @@ def test_an_image_is_probed_with_the_defaults_of_this_host(tmp_path: Path, monke
     monkeypatch.setattr(accelerator, "probe_subject", asked)
     what = subject(tmp_path)
     progress = RecordingProgress()
-    answer: object = probe_accelerator(what.qemu, list(what.firmware), what, progress=progress, force=True)
+    answer: object = probe_accelerator(what.qemu, list(what.firmware), what, progress=progress)
     assert answer == "answer"
-    assert seen == [(what, {"progress": progress, "force": True, "facts": None})]
+    assert seen == [(what, {"progress": progress})]
 
 
 def test_the_argv_proves_the_tier_and_nothing_else(tmp_path: Path) -> None:

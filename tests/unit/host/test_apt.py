@@ -190,7 +190,7 @@ def test_the_closure_is_what_the_solver_would_install(tmp_path: Path) -> None:
         "Inst libc6 (2.36-9 Debian:12 [amd64])\nInst dropbear-bin (2022.83-1 Debian:12 [amd64])\nConf libc6 (2.36)\n"
     )
     apt = make_apt(tmp_path, {"apt-get install --simulate --no-install-recommends": simulated})
-    assert apt.closure(["dropbear-bin"]) == ("dropbear-bin", "libc6")
+    assert [package.name for package in apt.resolve(["dropbear-bin"])] == ["dropbear-bin", "libc6"]
     assert apt.resolve(["dropbear-bin"])[1] == PackageVersion("libc6", "2.36-9")
 
 
@@ -254,7 +254,7 @@ def test_what_is_no_package_name_never_reaches_apt(tmp_path: Path, name: str) ->
     for action in (
         lambda: apt.candidate_version(name),
         lambda: apt.source_version(name),
-        lambda: apt.closure([name]),
+        lambda: apt.resolve([name]),
         lambda: apt.download([name], tmp_path),
         lambda: apt.download_source(name, tmp_path),
     ):
