@@ -8,17 +8,15 @@ from typing import Any
 
 import click
 
-from lab.cli.cells import arms_options
+from lab.cli.binaries import asked_binaries, binary_options
 from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.places import require_place
 from lab.cli.types import PATH
-from lab.errors import ExitCode, HostError, InputError
-from lab.experiment.arms import ArmsRequest, arms_from_request, base_from_request
+from lab.errors import ExitCode, InputError
 from lab.host.packages import require_packages
 from lab.host.requirements import VALGRIND
-from lab.progress import Progress
 from lab.report.captions import plain_caption
 from lab.report.charts import MOST_FUNCTIONS, FunctionBar, functions_chart
-from lab.virtio.binary import require_qemu
 from lab.virtio.cost.compare import SMALLEST_EFFECT, Change, compare, gravest
 from lab.virtio.cost.matrix import DEFAULT_MAPPINGS, Subject, count_costs
 from lab.virtio.cost.measure import CaseCost
@@ -37,8 +35,7 @@ _EXIT_CODES = {
 
 
 @click.command("cost")
-@click.option("--qemu", type=PATH, metavar="BINARY", help="A QEMU to count, in place of one that is built.")
-@click.option("--candidate", type=PATH, metavar="BINARY", help="A second QEMU: say what it changes.")
+@binary_options
 @click.option(
     "--command",
     "commands",
@@ -64,17 +61,14 @@ _EXIT_CODES = {
 @click.option("--chart", type=PATH, metavar="FILE.png", help="Draw the functions; FILE.svg is put beside it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with all functions.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@arms_options
 def cost(
-    qemu: Path | None,
-    candidate: Path | None,
     commands: tuple[str, ...],
     mappings: tuple[str, ...],
     smallest_effect: float,
     chart: Path | None,
     as_json: bool,
     quiet: bool,
-    **arms: Any,
+    **named: Any,
 ) -> int:
     """Count the instructions that QEMU spends on a command, per kind of command, TMF and IOThread mapping.
 
@@ -88,13 +82,10 @@ def cost(
     \b
     Example: lab cost --tree ~/src/qemu --base v10.0.0 --series my.mbox --mapping none --mapping 2
     """
-    if chart is not None and chart.suffix != ".png":
-        raise InputError(f"{chart} does not end in .png", remedy="the SVG file is put beside it in any case")
-    request = ArmsRequest(**arms)
-    _check_names(qemu, candidate, request)
+    require_place(chart, ".png")
     require_packages(wanted=(VALGRIND,))
     progress = progress_for(quiet=quiet)
-    binaries = _binaries(qemu, candidate, request, progress)
+    binaries = asked_binaries(named, progress=progress)
     operations = tuple(one for one in OPERATIONS if not commands or one.name in commands)
     subjects = [Subject(arm, path, _taken_mappings(path, mappings)) for arm, path in binaries.items()]
     costs = count_costs(subjects, operations, progress=progress)
@@ -116,31 +107,6 @@ def cost(
     return int(_EXIT_CODES[gravest(changes)])
 
 
-def _check_names(qemu: Path | None, candidate: Path | None, request: ArmsRequest) -> None:
-    """Refuse binaries and builds at once.
-
-    :raise InputError: there are both, or a candidate without a baseline.
-    """
-    if candidate is not None and qemu is None:
-        raise InputError("--candidate needs a baseline", remedy="add --qemu BINARY")
-    if qemu is not None and request != ArmsRequest():
-        raise InputError(
-            "--qemu names a binary, --tree, --base, --series and --range name what is built",
-            remedy="leave one or the other out",
-        )
-
-
-def _binaries(qemu: Path | None, candidate: Path | None, request: ArmsRequest, progress: Progress) -> dict[str, Path]:
-    """Return what is counted by arm: the binaries that were named, or builds of the base and the series."""
-    if qemu is not None:
-        named = {"baseline": qemu} if candidate is None else {"baseline": qemu, "candidate": candidate}
-        return {arm: require_qemu(path) for arm, path in named.items()}
-    if not request.names_a_series:
-        return {"baseline": base_from_request(request, progress=progress).baseline.qemu}
-    built = arms_from_request(request, progress=progress)
-    return {"baseline": built.baseline.qemu, "candidate": built.candidate.qemu}
-
-
 def _taken_mappings(qemu: Path, asked: Sequence[str]) -> tuple[str, ...]:
     """Return the mappings to count: those asked for, or the usual ones as far as the binary takes them.
 
@@ -154,10 +120,7 @@ def _taken_mappings(qemu: Path, asked: Sequence[str]) -> tuple[str, ...]:
 
 
 def _draw(chart: Path, binaries: Mapping[str, Path], costs: Mapping[str, Sequence[CaseCost]]) -> None:
-    """Draw the costliest functions, the mean over all cases.
-
-    :raise HostError: the picture cannot be written.
-    """
+    """Draw the costliest functions, the mean over all cases."""
     baseline, candidate = (costliest_functions(costs.get(arm, ())) for arm in ("baseline", "candidate"))
     names = sorted({*baseline, *candidate}, key=lambda name: -max(baseline.get(name, 0.0), candidate.get(name, 0.0)))
     bars = [
@@ -172,7 +135,4 @@ def _draw(chart: Path, binaries: Mapping[str, Path], costs: Mapping[str, Sequenc
         *(f"{arm}: {path}" for arm, path in binaries.items()),
     )
     caption = plain_caption("Where QEMU spends the instructions of a command", notes, "lab cost", ", ".join(names[:3]))
-    try:
-        functions_chart(chart, bars, caption)
-    except OSError as err:
-        raise HostError(f"{chart} cannot be written: {err.strerror}", remedy="give a folder that is yours") from err
+    functions_chart(chart, bars, caption)

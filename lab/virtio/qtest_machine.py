@@ -33,6 +33,9 @@ from lab.virtio.virtio_scsi_driver import VirtioScsi
 CONTROLLER_ID = "scsi0"
 _NO_SUCH_ACCELERATOR = "invalid accelerator"
 _START_S = 20.0
+_ACCESS_S = 5.0
+_WRAPPED = 10
+"""How many times as long it may take with a wrapper: valgrind makes QEMU 50 times as slow."""
 
 _FIRMWARE_BYTES = 65536
 _RESET_VECTOR = 0xFFF0
@@ -125,9 +128,9 @@ def argv_from_spec(spec: QtestSpec, files: InheritedFiles) -> tuple[str, ...]:
     """Return the command. All devices are in JSON, because QEMU makes those of ``key=value`` form first."""
     memory = f"memory-backend-file,id=ram,size={spec.memory_mib}M,mem-path=/proc/self/fd/{files.memory},share=on"
     argv = [*spec.wrapper, str(spec.qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
-    argv += ["-msg", "timestamp=on", "-accel", spec.accelerator, "-machine", "pc,memory-backend=ram"]
+    argv += ["-msg", "timestamp=on", "-accel", spec.accelerator, "-machine", "pc,pit=off,memory-backend=ram"]
     argv += ["-m", f"{spec.memory_mib}M", "-object", memory, "-bios", str(files.firmware)]
-    argv += ["-chardev", f"socket,id=qtest,fd={files.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "/dev/null"]
+    argv += ["-chardev", f"socket,id=qtest,fd={files.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "none"]
     argv += ["-chardev", f"socket,id=qmp,fd={files.monitor}", "-mon", "chardev=qmp,mode=control"]
     if spec.trace:
         argv += ["-D", str(files.trace_log), *(word for event in spec.trace for word in ("-trace", event))]
@@ -255,10 +258,11 @@ class QtestMachine:
                 pass_fds=(files.memory, files.qtest, files.monitor),
             )
         self._stack.callback(_kill, process)
-        qtest = QtestClient(our_qtest)
+        patience = _WRAPPED if self.spec.wrapper else 1
+        qtest = QtestClient(our_qtest, timeout_s=patience * _ACCESS_S)
         self._stack.callback(qtest.close)
         try:
-            monitor = Monitor(our_monitor, log=self.folder / "qmp.log", timeout_s=_START_S)
+            monitor = Monitor(our_monitor, log=self.folder / "qmp.log", timeout_s=patience * _START_S)
         except (MonitorError, DeadlineError) as err:
             raise process.failure("starting QEMU for qtest") from err
         self._stack.callback(monitor.close)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from lab.virtio.cost.measure import CaseCost
 
 SMALLEST_EFFECT = 0.01
-"""Growth below this fraction is no finding. Two counts of one binary differ by less, even on a very busy host."""
+"""Growth below this fraction is no finding. Two counts of one binary differ by a fifth of it, even on a busy host."""
 _WORTH_NAMING = 0.001
 """A function is named where its change is at least this fraction of the baseline's cost."""
 

@@ -125,7 +125,7 @@ def _costs_until_trouble(qemu: Path, mapping: str, operations: Sequence[Operatio
         )
         with start_machine(spec, folder) as machine:
             plug_in_disk(machine)
-            profiles = Profiles(machine.monitor, folder)
+            profiles = Profiles(machine.qtest, folder)
             for operation in operations:
                 try:
                     yield measure(machine, profiles, operation, mapping)

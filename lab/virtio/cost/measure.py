@@ -1,24 +1,25 @@
 """Bursts of two sizes to the cost of one operation more.
 
 A small and a large burst take turns, each cut out as a profile of its own. Both contain what a burst costs whatever
-its size: the register accesses over qtest, the wake-up of a thread, the QMP command that cuts. What the large one
-costs more is the cost of its further operations. A loop of QEMU's may turn more often than needed, which only ever
-adds; so of several bursts of a size, the cheapest counts for each of QEMU's functions. The spread is how far apart two
-halves of the bursts are. It is small but for functions where threads have to meet, such as the reset of a disk that
-IOThreads serve.
+its size: the register accesses over qtest, the wake-up of a thread. What the large one costs more is the cost of its
+further operations. The main loop may turn more often than needed, which is taken out (turns.py); of several bursts of a
+size, the median counts for each of QEMU's functions. The spread is how far apart two halves of the bursts are. It is
+next to nothing but for functions where threads have to meet, such as the reset of a disk that IOThreads serve.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.deadline import Deadline
 from lab.errors import StageError
 from lab.virtio.cost.callgrind import Profiles
-from lab.virtio.cost.operation import QUEUE_SIZE, Operation
+from lab.virtio.cost.operation import QUEUE_SIZE, BurstSizes, Operation
 from lab.virtio.cost.profile import Profile, profile_from_file
+from lab.virtio.cost.turns import Functions, at_equal_turns
 from lab.virtio.qtest_machine import LogicalUnit, QtestMachine
 from lab.virtio.scsi import test_unit_ready
 from lab.virtio.virtio_scsi import Lun, command_response, response_text
@@ -27,7 +28,7 @@ from lab.virtio.virtio_scsi_driver import Completion, VirtioScsi
 DISK = LogicalUnit("disk", Lun(0, 0))
 REPEATS = 5
 _WARM_UPS = 2
-_BURST_S = 20.0
+_BURST_S = 30.0
 _SETTLE_S = 0.002
 """For a thread to go back to sleep after the last operation of a burst."""
 _MAX_ATTENTIONS = 4
@@ -35,7 +36,16 @@ _NULL_DISK = {"driver": "null-co", "node-name": DISK.name, "size": 64 << 20, "re
 """Answers at once: with a latency each request would add the turns of a timer."""
 
 _HEAP = frozenset(
-    {"_int_malloc", "_int_free", "_int_memalign", "_int_realloc", "malloc_consolidate", "sysmalloc", "unlink_chunk"}
+    {
+        "_int_malloc",
+        "_int_free",
+        "_int_memalign",
+        "_int_realloc",
+        "alloc_perturb",
+        "malloc_consolidate",
+        "sysmalloc",
+        "unlink_chunk",
+    }
 )
 """What glibc's malloc does behind its doors. It depends on how the heap happens to lie, which differs from machine to
 machine (by 2 % of TEST UNIT READY) and is no property of QEMU; the calls of malloc and free themselves are counted."""
@@ -78,6 +88,14 @@ class CaseCost:
     trouble: str = ""
 
 
+@dataclass(frozen=True)
+class CountedBursts:
+    """The profiles of small bursts, and of as many large ones."""
+
+    small: tuple[Profile, ...]
+    large: tuple[Profile, ...]
+
+
 def plug_in_disk(machine: QtestMachine) -> None:
     """Plug in the disk, switch polling off in every IOThread, and bring the driver up.
 
@@ -111,46 +129,61 @@ def measure(
     """
     bursts = _Bursts(machine.driver, operation, make_deadline)
     _until_ready(machine.driver)
+    counted = count_bursts(bursts.run, operation.sizes, profiles, repeats=repeats, make_deadline=make_deadline)
+    case = cost_from_bursts(operation.name, mapping, counted, operation.operations_between)
+    return replace(case, is_steady=operation.is_steady(mapping), answer=bursts.answer)
+
+
+def count_bursts(
+    run: Callable[[int], None],
+    sizes: BurstSizes,
+    profiles: Profiles,
+    *,
+    repeats: int = REPEATS,
+    make_deadline: Callable[[float], Deadline] = Deadline,
+) -> CountedBursts:
+    """Run small and large bursts in turns, after some that warm the caches, and return what each of them cost.
+
+    :param run: does a burst of so many operations on each virtqueue, and returns when all have come back.
+    :param repeats: bursts of each size.
+    :raise InputError: the binary has no symbols.
+    :raise StageError: a burst failed, or QEMU went away.
+    """
     for _ in range(_WARM_UPS):
-        bursts.run(operation.sizes.large)
+        run(sizes.large)
     profiles.cut().unlink()
     small: list[Path] = []
     large: list[Path] = []
     for _ in range(repeats):
-        for count, paths in ((operation.sizes.small, small), (operation.sizes.large, large)):
-            bursts.run(count)
+        for count, paths in ((sizes.small, small), (sizes.large, large)):
+            run(count)
             make_deadline(_SETTLE_S).rest()
             paths.append(profiles.cut())
-    case = cost_from_profiles(operation, mapping, small, large, answer=bursts.answer)
+    counted = CountedBursts(*(tuple(profile_from_file(path) for path in paths) for paths in (small, large)))
     for path in (*small, *large):
         path.unlink()
-    return case
+    return counted
 
 
-def cost_from_profiles(
-    operation: Operation, mapping: str, small: Sequence[Path], large: Sequence[Path], *, answer: str
-) -> CaseCost:
-    """Return the cost of one operation from the profiles of small and large bursts.
+def cost_from_bursts(operation: str, mapping: str, counted: CountedBursts, more: int) -> CaseCost:
+    """Return the cost of one operation.
 
-    :raise StageError: one of the files is no profile.
+    :param more: how many operations a large burst has more than a small one, over all virtqueues.
     """
-    before, after = ([profile_from_file(path) for path in paths] for paths in (small, large))
-    more = operation.operations_between
+    before, after = counted.small, counted.large
     functions = _functions(before, after, more)
     instructions = sum(function.instructions for function in functions)
     halves = [
         sum(function.instructions for function in _functions(before[half::2], after[half::2], more)) for half in (0, 1)
     ]
     return CaseCost(
-        operation.name,
+        operation,
         mapping,
         instructions=instructions,
-        n=more * len(large),
+        n=more * len(after),
         spread=abs(halves[0] - halves[1]) / instructions,
-        is_steady=operation.is_steady(mapping),
         heap=sum(cost for name, cost in _costs(before, after, more) if name in _HEAP),
         functions=functions,
-        answer=answer,
     )
 
 
@@ -161,15 +194,16 @@ def _functions(before: Sequence[Profile], after: Sequence[Profile], operations: 
 
 
 def _costs(before: Sequence[Profile], after: Sequence[Profile], operations: int) -> Iterator[tuple[str, float]]:
-    small, large = _cheapest(before), _cheapest(after)
+    bursts = at_equal_turns([profile.functions for profile in before], [profile.functions for profile in after])
+    small, large = (_typical(functions) for functions in bursts)
     for name in {*small, *large}:
-        yield name, (large.get(name, 0) - small.get(name, 0)) / operations
+        yield name, (large.get(name, 0.0) - small.get(name, 0.0)) / operations
 
 
-def _cheapest(profiles: Sequence[Profile]) -> dict[str, int]:
-    """Return for each function the fewest instructions it got along with in any of the profiles."""
-    names = {name for profile in profiles for name in profile.functions}
-    return {name: min(profile.functions.get(name, 0) for profile in profiles) for name in names}
+def _typical(bursts: Sequence[Functions]) -> dict[str, float]:
+    """Return the median of each function over the bursts: now and then one of them pays for tidying up the heap."""
+    names = {name for burst in bursts for name in burst}
+    return {name: statistics.median(burst.get(name, 0) for burst in bursts) for name in names}
 
 
 def _until_ready(driver: VirtioScsi) -> None:

@@ -30,6 +30,10 @@ class BurstSizes:
     large: int
 
 
+COMMAND_BURSTS = BurstSizes(20, 220)
+"""Of commands, which take up to three descriptors each."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One kind of request.
@@ -44,9 +48,9 @@ class Operation:
 
     @property
     def sizes(self) -> BurstSizes:
-        """The bursts that are compared: a command takes up to three descriptors, a function two."""
+        """The bursts that are compared; a function takes two descriptors."""
         if self.command is not None:
-            return BurstSizes(20, 220)
+            return COMMAND_BURSTS
         return BurstSizes(20, 120) if self.function in _MEETING else BurstSizes(20, 500)
 
     @property

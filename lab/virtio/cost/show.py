@@ -107,7 +107,7 @@ def _cell(case: CaseCost | None) -> str:
 def _notes(cases: Sequence[CaseCost]) -> list[str]:
     """Return a line about how sure the numbers are, and one for each case that could not be counted."""
     steady = [case.spread for case in cases if case.is_steady and not case.trouble]
-    lines = ["", f"Two halves of the bursts agree within {100 * max(steady):.2f} %."] if steady else [""]
+    lines = ["", f"Two halves of the bursts agree within {100 * max(steady):.3f} %."] if steady else [""]
     if not all(case.is_steady for case in cases):
         lines.append("~: threads have to meet, and their cost varies by a quarter from count to count.")
     return lines + [f"{case.operation}, mapping {case.mapping}: {case.trouble}" for case in cases if case.trouble]

@@ -27,7 +27,6 @@ from lab.machine.process import QemuProcess
 from lab.machine.spec import Controller, MachineSpec
 from lab.machine.threads import ThreadMap, thread_map
 from lab.virtio.guest_memory import GuestMemory
-from lab.virtio.load.kicks import Doorbell
 from lab.virtio.load.layout import QueueLayout, memory_mib_for, place_queue
 from lab.virtio.load.ring import Ring
 from lab.virtio.load.workload import Direction, Workload
@@ -43,6 +42,8 @@ _FEATURE_INDIRECT = 1 << 28
 _START_S = 20.0
 _ENDING_S = 1.0
 _ANSWER_S = 5.0
+_WRAPPED = 10
+"""How many times as long things may take with a wrapper: valgrind makes QEMU 50 times as slow."""
 _ATTENTIONS = 4
 """A LUN may have several things to say before it answers; after a reset QEMU has one."""
 _OTHER_MIB = 8
@@ -95,16 +96,18 @@ def the_controller(spec: MachineSpec) -> Controller:
     return spec.controllers[0]
 
 
-def argv_from_machine(qemu: Path, spec: MachineSpec, memory_mib: int, wiring: Wiring) -> tuple[str, ...]:
+def argv_from_machine(
+    qemu: Path, spec: MachineSpec, memory_mib: int, wiring: Wiring, wrapper: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return the words that start the machine; they are those for a guest where storage is concerned.
 
     :raise InputError: there is another number of controllers than one, or it is no virtio-scsi controller.
     """
     ram = f"memory-backend-file,id=ram,size={memory_mib}M,mem-path=/proc/self/fd/{wiring.memory},share=on"
-    argv = [str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
-    argv += ["-accel", "qtest", "-machine", "pc,memory-backend=ram", "-m", f"{memory_mib}M", "-object", ram]
+    argv = [*wrapper, str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
+    argv += ["-accel", "qtest", "-machine", "pc,pit=off,memory-backend=ram", "-m", f"{memory_mib}M", "-object", ram]
     argv += ["-bios", str(wiring.firmware)]
-    argv += ["-chardev", f"socket,id=qtest,fd={wiring.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "/dev/null"]
+    argv += ["-chardev", f"socket,id=qtest,fd={wiring.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "none"]
     argv += ["-chardev", f"socket,id=qmp,fd={wiring.monitor}", "-mon", "chardev=qmp,mode=control"]
     controller = the_controller(spec)
     for iothread in spec.iothreads:
@@ -120,10 +123,13 @@ def argv_from_machine(qemu: Path, spec: MachineSpec, memory_mib: int, wiring: Wi
 
 
 @contextmanager
-def load_machine(qemu: Path, spec: MachineSpec, workload: Workload, evidence: Path) -> Iterator[LoadMachine]:
+def load_machine(
+    qemu: Path, spec: MachineSpec, workload: Workload, evidence: Path, *, wrapper: Sequence[str] = ()
+) -> Iterator[LoadMachine]:
     """Start a machine, bring its controller up and place its virtqueues; QEMU ends with the block.
 
     :param evidence: an existing folder; gets command-line.txt, qemu.log and qmp.log.
+    :param wrapper: words before the command: a program that runs QEMU under its eyes, such as valgrind.
     :raise InputError: the machine cannot be driven without a guest, or the load does not fit into its virtqueues.
     :raise BootError: QEMU did not start, or its controller did not come up.
     """
@@ -132,12 +138,13 @@ def load_machine(qemu: Path, spec: MachineSpec, workload: Workload, evidence: Pa
     with ExitStack() as stack:
         ram = GuestMemory(memory_mib)
         stack.callback(ram.close)
-        process, monitor, qtest = _started(qemu, spec, ram, evidence, stack)
+        process, monitor, qtest = _started(qemu, spec, ram, evidence, stack, wrapper)
         try:
-            device = find_virtio_device(QtestClient(qtest))
+            registers = QtestClient(qtest, timeout_s=(_WRAPPED if wrapper else 1) * _ANSWER_S)
+            device = find_virtio_device(registers)
             layouts, doorbells = _bring_up(device, ram, workload)
             memory = mmap.mmap(ram.fd, ram.size)
-            _prepare(memory, layouts, Doorbell(qtest), doorbells, spec, workload.direction)
+            _prepare(memory, layouts, registers, doorbells, spec, workload.direction)
             threads = thread_map(process.pid, monitor)
             disk_bytes = _smallest_disk_bytes(monitor, spec)
         except StageError as err:
@@ -150,7 +157,7 @@ def load_machine(qemu: Path, spec: MachineSpec, workload: Workload, evidence: Pa
 
 
 def _started(
-    qemu: Path, spec: MachineSpec, ram: GuestMemory, evidence: Path, stack: ExitStack
+    qemu: Path, spec: MachineSpec, ram: GuestMemory, evidence: Path, stack: ExitStack, wrapper: Sequence[str]
 ) -> tuple[QemuProcess, Monitor, socket.socket]:
     """Start QEMU up to an answering monitor."""
     (our_qtest, qemu_qtest), (our_monitor, qemu_monitor) = socket.socketpair(), socket.socketpair()
@@ -159,13 +166,13 @@ def _started(
         firmware = evidence / "halt.bin"
         write_halting_firmware(firmware)
         wiring = Wiring(ram.fd, qemu_qtest.fileno(), qemu_monitor.fileno(), firmware)
-        argv = argv_from_machine(qemu, spec, ram.size >> 20, wiring)
+        argv = argv_from_machine(qemu, spec, ram.size >> 20, wiring, wrapper)
         text = text_from_argv(argv) + "\n"
         (evidence / "command-line.txt").write_text(text, encoding="utf-8", errors="surrogateescape")
         process = QemuProcess(argv, log=evidence / QEMU_LOG, pass_fds=(wiring.memory, wiring.qtest, wiring.monitor))
     stack.callback(process.stop)
     try:
-        monitor = Monitor(our_monitor, log=evidence / "qmp.log", timeout_s=_START_S)
+        monitor = Monitor(our_monitor, log=evidence / "qmp.log", timeout_s=(_WRAPPED if wrapper else 1) * _START_S)
     except StageError as err:
         raise process.failure("starting QEMU without a guest") from err
     stack.callback(monitor.close)
@@ -197,12 +204,15 @@ def _bring_up(
 def _prepare(
     memory: mmap.mmap,
     layouts: Sequence[QueueLayout],
-    doorbell: Doorbell,
+    registers: QtestClient,
     doorbells: Mapping[int, int],
     spec: MachineSpec,
     direction: Direction,
 ) -> None:
-    """Write all commands, and read from each disk until it answers: after a reset it first says that there was one."""
+    """Write all commands, and read from each disk until it answers: after a reset it first says that there was one.
+
+    The kicks wait for their answers, so that no answer is left on the socket that is handed over.
+    """
     luns = [Lun(0, number) for number in range(len(the_controller(spec).disks))]
     first = layouts[0]
     ring = Ring(memory, first)
@@ -210,7 +220,7 @@ def _prepare(
         ring.prepare(Direction.READ, (lun,))
         for left in reversed(range(_ATTENTIONS)):
             ring.give(np.zeros(1, np.intp), np.zeros(1, np.uint32))
-            doorbell.ring(doorbells[first.index], first.index)
+            registers.write(doorbells[first.index], first.index, 2)
             Deadline(_ANSWER_S).wait_for(f"an answer of LUN {lun}", lambda: ring.returned() or None, interval_s=0.0005)
             try:
                 ring.take()

@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.deadline import Deadline
 from lab.errors import CrashError, DeadlineError, WorkloadError
 from lab.machine.cost import Cost, Reading, metrics_from_cost
+from lab.machine.fairness import jain_index
 from lab.machine.process import QemuProcess
 from lab.machine.threads import cpu_time_ns, cpu_time_over
 from lab.virtio.load.control import Control, Order, State
@@ -62,12 +63,6 @@ class Load:
     batches: int
     completed: int
 
-    @property
-    def fairness(self) -> float:
-        """Jain's index of the commands per virtqueue."""
-        counts = list(self.by_queue.values())
-        return sum(counts) ** 2 / (len(counts) * sum(count * count for count in counts))
-
     def metrics(self, request_bytes: int) -> dict[str, float]:
         """Return the metrics of a run; the idle vCPU and, where there are none, the IOThreads have no share."""
         per_second = self.cost.requests / self.cost.seconds
@@ -80,8 +75,9 @@ class Load:
         }
         if self.cost.cpu.iothreads_ns:
             found["iothread_cpu_ns_per_io"] = costs["iothread_cpu_ns_per_io"]
-        if len(self.by_queue) > 1:
-            found["queue_fairness"] = self.fairness
+        fairness = jain_index(self.by_queue.values())
+        if fairness is not None:
+            found["queue_fairness"] = fairness
         return found
 
 

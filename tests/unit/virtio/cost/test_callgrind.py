@@ -12,13 +12,13 @@ def test_the_words_before_qemu() -> None:
     words = wrapper(Path("/f"))
     assert words[0] == "env" and words[1].startswith("GLIBC_TUNABLES=glibc.malloc.") and words[2] == "valgrind"
     assert all(setting.startswith("glibc.") for setting in words[1].partition("=")[2].split(":"))
-    assert "--callgrind-out-file=/f/profile" in words and "--dump-before=qmp_marshal_query_name" in words
+    assert "--callgrind-out-file=/f/profile" in words and "--dump-before=port92_read" in words
 
 
 def test_each_cut_is_a_profile(tmp_path: Path) -> None:
     """In the order of the cuts."""
     machine = CountedMachine(tmp_path, {})
-    profiles = Profiles(machine.monitor, tmp_path)  # type: ignore[arg-type]
+    profiles = Profiles(machine.qtest, tmp_path)  # type: ignore[arg-type]
     assert [profiles.cut().name, profiles.cut().name] == ["profile.1", "profile.2"]
 
 
@@ -27,5 +27,5 @@ def test_a_binary_without_symbols_is_refused(tmp_path: Path) -> None:
     machine = CountedMachine(tmp_path, {})
     machine.writes = False
     with pytest.raises(InputError, match="stripped of its symbols") as caught:
-        Profiles(machine.monitor, tmp_path).cut()  # type: ignore[arg-type]
+        Profiles(machine.qtest, tmp_path).cut()  # type: ignore[arg-type]
     assert "lab build" in caught.value.remedy

@@ -29,17 +29,27 @@ def test_the_cost_of_an_operation_is_exact(tmp_path: Path) -> None:
 
 
 def test_turns_too_many_do_not_count(tmp_path: Path) -> None:
-    """The main loop turns now and then more often than needed; the cheapest burst of each size is without."""
-    machine = CountedMachine(tmp_path, {0x28: 1000}, extra=(0, 0, 3, 2, 0, 0, 1, 0))
-    assert counted(machine).instructions == 1000
+    """The main loop turns now and then more often than needed, in most bursts and in every large one."""
+    machine = CountedMachine(tmp_path, {0x28: 1000}, extra=(0, 0, 1, 2, 0, 3, 0, 1, 1))
+    case = counted(machine)
+    assert (case.instructions, case.spread) == (1000, 0)
+    assert [one.name for one in case.functions] == ["serve_40"]
 
 
 def test_halves_that_disagree_are_the_spread(tmp_path: Path) -> None:
-    """Every other large burst has a hundred turns more: half of the bursts say so, and the other half do not."""
-    machine = CountedMachine(tmp_path, {0x28: 1000}, extra=(100, 0, 0, 0))
+    """Every other burst is dearer by a tenth: half of the bursts say so, and the other half do not."""
+    machine = CountedMachine(tmp_path, {0x28: 1000})
+    machine.odd = 80_000
     case = counted(machine)
-    assert case.instructions == 1000
-    assert case.spread == pytest.approx(100 * 5000 / READ.operations_between / 1000)
+    assert case.instructions == pytest.approx(1050)
+    assert case.spread == pytest.approx(100 / 1050)
+
+
+def test_one_odd_burst_does_not_count(tmp_path: Path) -> None:
+    """Now and then a burst pays for tidying up; the median of five does not."""
+    machine = CountedMachine(tmp_path, {0x28: 1000})
+    machine.odd, machine.every = 80_000, 5
+    assert counted(machine, repeats=5).instructions == 1000
 
 
 def test_the_heap_is_apart(tmp_path: Path) -> None:

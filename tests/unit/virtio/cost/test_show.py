@@ -33,7 +33,7 @@ def test_the_table_has_a_column_for_each_mapping() -> None:
     rows = {line.split("  ")[0]: line.split() for line in text.splitlines() if line}
     assert rows["READ"][1:] == ["1,000", "1,202"]
     assert rows["LOGICAL_UNIT_RESET"][1:] == ["-", "~500"] and rows["ABORT_TASK"][1:] == ["-", "-"]
-    assert "agree within 0.20 %" in text and "threads have to meet" in text
+    assert "agree within 0.200 %" in text and "threads have to meet" in text
     assert "ABORT_TASK, mapping 2: no answer" in text
     assert [line.split()[-1] for line in text.splitlines()[-3:]] == ["pop", "reset", "free"]
 

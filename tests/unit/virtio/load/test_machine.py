@@ -53,9 +53,15 @@ def test_the_rest_is_as_small_as_it_gets() -> None:
     argv = argv_from_machine(Path("/qemu"), spec(), 32, WIRING)
     text = " ".join(argv)
     assert argv[0] == "/qemu"
-    assert "-accel qtest" in text and "-qtest-log /dev/null" in text
+    assert "-accel qtest" in text and "-qtest-log none" in text
     assert "size=32M,mem-path=/proc/self/fd/5,share=on" in text
     assert "id=qtest,fd=6" in text and "id=qmp,fd=7" in text and "-bios halt.bin" in text
+
+
+def test_a_wrapper_stands_before_the_command() -> None:
+    """A program that runs QEMU under its eyes."""
+    argv = argv_from_machine(Path("/qemu"), spec(), 32, WIRING, ("valgrind", "--tool=callgrind"))
+    assert argv[:3] == ("valgrind", "--tool=callgrind", "/qemu")
 
 
 @pytest.mark.parametrize(
