@@ -1,47 +1,46 @@
-"""``lab malformed``: requests that break the rules of virtio, by name or from a fuzzer, on one binary."""
+"""``lab malformed``: requests that break the rules of virtio, by name or from a fuzzer, on one binary or two."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
-import os
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.binaries import BASELINE, CANDIDATE, asked_binaries, binary_options, place_of_arm, print_arms
+from lab.cli.output import progress_for
+from lab.cli.places import evidence_folder, evidence_option
+from lab.cli.types import PATH, TEXT
 from lab.errors import ExitCode, InputError
 from lab.files import MIB, read_text_input
 from lab.progress import Progress
-from lab.settings import cache_dir
-from lab.virtio.binary import require_qemu
-from lab.virtio.malformed.attempt import MalformedResult, run_cases
-from lab.virtio.malformed.case import MalformedCase, malformed_cases
-from lab.virtio.malformed.fuzz import fuzz
-from lab.virtio.malformed.perform import Outcome
+from lab.virtio.malformed.attempt import run_cases
+from lab.virtio.malformed.case import MalformedCase, any_reaction, malformed_cases
+from lab.virtio.malformed.compare import malformed_changes
+from lab.virtio.malformed.fuzz import Fuzzed, fuzz
 from lab.virtio.malformed.request import MalformedRequest, request_from_text
 from lab.virtio.malformed.session import FuzzSession
-from lab.virtio.malformed.show import malformed_document, malformed_text
+from lab.virtio.malformed.show import fuzzed_document, fuzzed_text, malformed_document, malformed_text
 from lab.virtio.tmf.controller import NAMES, mappings_of
 from lab.virtio.tmf.judge import Verdict
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MAPPINGS = ("none", "2")
+_NONE = "reacts to every request as the baseline does"
 
 
 @click.command()
-@click.option("--qemu", type=_FILE, required=True, metavar="BINARY", help="The QEMU to ask (qemu-system-x86_64).")
+@binary_options
 @click.option("--mapping", "mappings", type=click.Choice(NAMES), multiple=True, help="Mappings; default: none and 2.")
-@click.option("--only", metavar="PATTERN", default="*", help="Only cases whose name matches: '*indirect*'.")
+@click.option("--only", type=TEXT, metavar="PATTERN", default="*", help="Only cases whose name matches: '*indirect*'.")
 @click.option("--fuzz", "examples", type=click.IntRange(1, 1_000_000), metavar="N", help="N drawn requests instead.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="What --fuzz draws from.")
-@click.option("--replay", "stored", type=_FILE, metavar="FILE", help="One stored request instead.")
-@click.option("--evidence", type=click.Path(file_okay=False, path_type=Path), help="Folder for what went wrong.")
+@click.option("--replay", "stored", type=PATH, metavar="FILE", help="One stored request instead.")
+@evidence_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def malformed(
-    qemu: Path,
     mappings: tuple[str, ...],
     only: str,
     examples: int | None,
@@ -50,69 +49,84 @@ def malformed(
     evidence: Path | None,
     as_json: bool,
     quiet: bool,
+    **named: Any,
 ) -> int:
     """Put requests before virtio-scsi that break the rules: too short, looped, out of range, wrong in content.
 
     The device may ask for a reset, leave them alone, or answer with an error, as each case says. It must not crash,
     take anything before DRIVER_OK, or fail to work after a reset.
 
-    The exit code is 0 when all passed, 1 when a case failed, 4 when there are only undecided ones.
+    With a series or a candidate both binaries get them, and what the candidate changes is said. The exit code is that
+    of the candidate where there is one: 0 when all passed, 1 when a case failed, 4 when there are only undecided ones.
 
     \b
     Examples:
       lab malformed --qemu ~/qemu/build/qemu-system-x86_64
       lab malformed --qemu ~/qemu/build/qemu-system-x86_64 --fuzz 2000 --seed 7
       lab malformed --qemu ~/qemu/build/qemu-system-x86_64 --replay request.json
+      lab malformed --tree ~/src/qemu --base v10.0.0 --series my.mbox
     """
-    binary = require_qemu(qemu)
+    cases = _cases(stored, only, examples)
+    folder = evidence_folder(evidence, "malformed")
     progress = progress_for(quiet=quiet)
-    folder = evidence or cache_dir("malformed") / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
-    taken = [name for name in mappings or _MAPPINGS if name in mappings_of(binary)]
-    cases = _stored(stored) if stored else [case for case in malformed_cases() if fnmatch.fnmatchcase(case.name, only)]
-    if not taken or not cases:
-        raise InputError(f"no case is left for --mapping {' '.join(mappings) or '(default)'} and --only '{only}'")
+    binaries = asked_binaries(named, progress=progress)
+    places = {arm: place_of_arm(folder, arm, binaries) for arm in binaries}
+    wanted = mappings or _MAPPINGS
+    taken = [name for name in wanted if all(name in mappings_of(qemu) for qemu in binaries.values())]
+    if not taken:
+        raise InputError(f"--mapping {' '.join(wanted)} is not taken", remedy="name a mapping that the binary takes")
+    drawn: dict[str, Fuzzed] = {}
     if examples is not None:
-        return _fuzzed(binary, taken[-1], examples, seed, folder, progress, as_json=as_json)
-    results = run_cases(binary, cases, taken, evidence=folder, progress=progress)
-    if as_json:
-        print_json(malformed_document(binary, results))
-    else:
-        print_text(malformed_text(binary, results))
-    return _exit_code(results)
-
-
-def _exit_code(results: tuple[MalformedResult, ...]) -> ExitCode:
-    verdicts = {result.verdict for result in results}
-    if Verdict.FAILED in verdicts:
+        taken = taken[-1:]
+        for arm, qemu in binaries.items():
+            drawn[arm] = _drawn(qemu, taken[0], examples, seed, places[arm] / "drawn", progress)
+        cases = [any_reaction(f"request drawn on the {arm}", one.finding) for arm, one in drawn.items() if one.finding]
+    results = {
+        arm: run_cases(qemu, cases, taken, evidence=places[arm], progress=progress) for arm, qemu in binaries.items()
+    }
+    documents, texts = {}, []
+    for arm, qemu in binaries.items():
+        if arm in drawn:
+            documents[arm] = fuzzed_document(qemu, seed, drawn[arm])
+            texts.append(fuzzed_text(qemu, seed, taken[0], drawn[arm]))
+        else:
+            documents[arm] = malformed_document(qemu, results[arm])
+            texts.append(malformed_text(qemu, results[arm]))
+    changes = malformed_changes(results[BASELINE], results[CANDIDATE]) if CANDIDATE in results else None
+    print_arms(documents, texts, changes, none=_NONE, as_json=as_json)
+    last = CANDIDATE if CANDIDATE in results else BASELINE
+    if last in drawn and drawn[last].finding is not None:
         return ExitCode.FINDING
-    return ExitCode.UNDECIDED if Verdict.UNDECIDED in verdicts else ExitCode.DONE
+    return Verdict.of_all(result.verdict for result in results[last]).exit_code
 
 
-def _stored(file: Path) -> list[MalformedCase]:
-    """Return a stored request as a case of its own: any reaction is right, a crash is not."""
-    request = request_from_text(read_text_input(file, limit_bytes=MIB))
-    return [MalformedCase(file.name, request, frozenset(Outcome))]
+def _cases(stored: Path | None, only: str, examples: int | None) -> list[MalformedCase]:
+    """Return the named cases that are asked for, or the stored one.
+
+    :raise InputError: there are none, the stored one is not good, or requests are to be drawn, too.
+    """
+    if stored is not None:
+        if examples is not None:
+            raise InputError("--fuzz draws requests, and --replay names one", remedy="leave one of them out")
+        return [any_reaction(stored.name, request_from_text(read_text_input(stored, limit_bytes=MIB)))]
+    cases = [case for case in malformed_cases() if fnmatch.fnmatchcase(case.name, only)]
+    if not cases:
+        raise InputError(f"no case is called '{only}'", remedy="--json without --only has the names of all cases")
+    return cases
 
 
-def _fuzzed(
-    qemu: Path, mapping: str, examples: int, seed: int, folder: Path, progress: Progress, *, as_json: bool
-) -> ExitCode:
-    with FuzzSession(qemu, mapping, folder) as session, progress.stage("drawn requests", examples) as stage:
+def _drawn(qemu: Path, mapping: str, examples: int, seed: int, place: Path, progress: Progress) -> Fuzzed:
+    """Have requests drawn, and store the smallest with which something is wrong."""
+    with FuzzSession(qemu, mapping, place) as session, progress.stage("drawn requests", examples) as stage:
 
         def faults_of(request: MalformedRequest) -> tuple[str, ...]:
             stage.update(min(session.tried, examples), note="" if session.tried < examples else "making it smaller")
             return session.faults_of(request)
 
         found = fuzz(faults_of, examples=examples, start_seed=seed)
-    file = folder / "request.json"
-    if found is not None:
-        file.write_text(json.dumps(found.request.to_json(), indent=2) + "\n", encoding="utf-8")
-    if as_json:
-        finding = None if found is None else {"faults": list(found.faults), "request": found.request.to_json()}
-        print_json({"binary": str(qemu), "seed": seed, "requests": session.tried, "finding": finding})
-    elif found is None:
-        print_text(f"{session.tried} requests drawn from seed {seed}, mapping {mapping}: nothing wrong")
-    else:
-        print_text("\n".join((f"failed: request {session.tried} from seed {seed}", *found.faults)))
-        print_text(f"run it again: lab malformed --qemu BINARY --mapping {mapping} --replay {file}")
-    return ExitCode.DONE if found is None else ExitCode.FINDING
+    if found is None:
+        return Fuzzed(session.tried)
+    file = place / "request.json"
+    place.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found.request.to_json(), indent=2) + "\n", encoding="utf-8")
+    return Fuzzed(session.tried, found.request, found.faults, file)

@@ -1,50 +1,48 @@
-"""``lab race``: seeded schedules of commands, task management functions and QMP operations, on one binary."""
+"""``lab race``: seeded schedules of commands, task management functions and QMP operations, on one binary or two."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lab.cli.output import print_json, print_text, progress_for
-from lab.errors import ExitCode, InputError
+from lab.cli.binaries import BASELINE, CANDIDATE, asked_binaries, binary_options, place_of_arm, print_arms
+from lab.cli.output import progress_for
+from lab.cli.places import evidence_folder, evidence_option
+from lab.cli.types import PATH
+from lab.errors import InputError
 from lab.files import MIB, read_text_input
-from lab.settings import cache_dir
-from lab.virtio.binary import require_qemu
-from lab.virtio.race.campaign import Performers, findings_of, run_schedules
+from lab.progress import Progress
+from lab.virtio.change import Change
+from lab.virtio.race.campaign import Finding, Performers, findings_of, run_schedules
+from lab.virtio.race.compare import race_changes
 from lab.virtio.race.draw import Theme, draw
+from lab.virtio.race.judge import Fault
 from lab.virtio.race.schedule import Schedule, schedule_from_text
-from lab.virtio.race.show import races_document, races_text, verdict_of_races, write_finding
+from lab.virtio.race.show import Asked, races_document, races_text, verdict_of_races, write_finding
 from lab.virtio.tmf.controller import NAMES, mappings_of
 from lab.virtio.tmf.judge import Verdict
 
-_EXIT_CODES = {
-    Verdict.PASSED: ExitCode.DONE,
-    Verdict.FAILED: ExitCode.FINDING,
-    Verdict.UNDECIDED: ExitCode.UNDECIDED,
-}
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_THEMES = tuple(str(theme) for theme in Theme)
+_NONE = "shows nothing that the baseline does not, and the other way round"
 
 
 @click.command()
-@click.option("--qemu", type=_FILE, required=True, metavar="BINARY", help="The QEMU to race (qemu-system-x86_64).")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draw from this seed on.")
-@click.option("--count", type=click.IntRange(1, 100_000), help="Seeds in a row; with --replay performances.")
-@click.option(
-    "--theme", "themes", type=click.Choice([str(theme) for theme in Theme]), multiple=True, help="Only these."
-)
+@binary_options
+@click.option("--seed", type=click.IntRange(0, 1 << 63), help="Draw from this seed on. [1]")
+@click.option("--count", type=click.IntRange(1, 100_000), help="Seeds in a row [100]; with --replay performances [20].")
+@click.option("--theme", "themes", type=click.Choice(_THEMES), multiple=True, help="Only these plots; repeatable.")
 @click.option("--mapping", "mappings", type=click.Choice(NAMES), multiple=True, help="Only these mappings; repeatable.")
-@click.option("--replay", "stored", type=_FILE, metavar="FILE", help="Perform a stored schedule instead (20 times).")
+@click.option("--replay", "stored", type=PATH, metavar="FILE", help="Perform a stored schedule instead.")
 @click.option("--reduce/--no-reduce", default=True, help="Look for the shortest schedule that still fails.")
-@click.option("--evidence", type=click.Path(file_okay=False, path_type=Path), help="Folder for what went wrong.")
+@evidence_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def race(
-    qemu: Path,
-    seed: int,
+    seed: int | None,
     count: int | None,
     themes: tuple[str, ...],
     mappings: tuple[str, ...],
@@ -53,43 +51,93 @@ def race(
     evidence: Path | None,
     as_json: bool,
     quiet: bool,
+    **named: Any,
 ) -> int:
     """Let commands, task management functions and QMP operations race each other, and check what comes of it.
 
-    A seed decides what is begun and when; how QEMU's threads interleave it does not. So a failure is reported as n of
-    m, after making its schedule as short as possible. Each one is written as a script that runs without the lab.
+    A seed, the themes and the mappings to choose from decide what is begun and when; how QEMU's threads interleave it
+    they do not. So a failure is reported as n of m, after making its schedule as short as possible, and written as a
+    script that runs without the lab.
 
-    The exit code is 1 if anything went wrong, 4 if some races could not be judged, else 0.
+    With a series or a candidate both binaries perform the same schedules, and what only one of them failed is given to
+    the other again. The exit code is that of the candidate where there is one: 1 if anything went wrong, 4 if some
+    races could not be judged, else 0.
 
     \b
     Examples:
       lab race --qemu ~/qemu/build/qemu-system-x86_64 --count 200
       lab race --qemu ~/qemu/build/qemu-system-x86_64 --seed 1472 --count 1 --theme resets
       lab race --qemu ~/qemu/build/qemu-system-x86_64 --replay seed-1472-wrong-end.json --count 50
+      lab race --tree ~/src/qemu --base v10.0.0 --series my.mbox --theme resets
     """
-    binary = require_qemu(qemu)
-    schedules = _stored(stored, count or 20) if stored else _drawn(binary, seed, count or 100, mappings, themes)
+    if stored is not None and (seed is not None or themes or mappings):
+        raise InputError(
+            "--replay names a schedule, --seed, --theme and --mapping draw one", remedy="leave one or the other out"
+        )
+    schedules = [_stored(stored)] * (count or 20) if stored is not None else []
+    folder = evidence_folder(evidence, "races")
     progress = progress_for(quiet=quiet)
-    folder = evidence or cache_dir("races") / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
-    with Performers(binary) as performers:
-        results = run_schedules(performers, schedules, evidence=folder, progress=progress)
-        shorten = reduce and stored is None
-        findings = findings_of(performers, results, reduce=shorten, progress=progress)
-    written = [(finding, write_finding(finding, folder)) for finding in findings]
-    if as_json:
-        print_json(races_document(binary, results, written))
-    else:
-        print_text(races_text(binary, results, written))
-    return _EXIT_CODES[verdict_of_races(results)]
+    binaries = asked_binaries(named, progress=progress)
+    taken = () if schedules else _taken(binaries, mappings)
+    schedules = schedules or _drawn(seed or 1, count or 100, taken, themes)
+    with ExitStack() as stack:
+        performers = {arm: stack.enter_context(Performers(qemu)) for arm, qemu in binaries.items()}
+        results, findings = {}, {}
+        for arm, pool in performers.items():
+            place = place_of_arm(folder, arm, binaries)
+            results[arm] = run_schedules(pool, schedules, evidence=place, progress=progress)
+            findings[arm] = findings_of(pool, results[arm], reduce=reduce and stored is None, progress=progress)
+        changes, shown_too = _changes(performers, findings, progress) if CANDIDATE in binaries else (None, False)
+    documents, texts = {}, []
+    for arm, qemu in binaries.items():
+        asked = Asked(qemu, taken, themes)
+        place = place_of_arm(folder, arm, binaries)
+        written = [(finding, write_finding(finding, place)) for finding in findings[arm]]
+        documents[arm] = races_document(asked, results[arm], written)
+        texts.append(races_text(asked, results[arm], written))
+    print_arms(documents, texts, changes, none=_NONE, as_json=as_json)
+    last = results.get(CANDIDATE, results[BASELINE])
+    return (Verdict.FAILED if shown_too else verdict_of_races(last)).exit_code
 
 
-def _stored(file: Path, count: int) -> list[Schedule]:
-    return [schedule_from_text(read_text_input(file, limit_bytes=MIB))] * count
+def _stored(file: Path) -> Schedule:
+    return schedule_from_text(read_text_input(file, limit_bytes=MIB))
 
 
-def _drawn(qemu: Path, seed: int, count: int, mappings: Sequence[str], themes: Sequence[str]) -> list[Schedule]:
-    taken = [name for name in mappings_of(qemu) if not mappings or name in mappings]
-    if not taken:
-        raise InputError(f"this binary takes none of the mappings {', '.join(mappings)}")
+def _taken(binaries: Mapping[str, Path], mappings: Sequence[str]) -> tuple[str, ...]:
+    """Return the mappings to draw from: those that were named, or those that every binary takes.
+
+    :raise InputError: one that was named is not taken; without it a seed would be another schedule.
+    """
+    taken = [mappings_of(qemu) for qemu in binaries.values()]
+    common = tuple(name for name in NAMES if all(name in names for names in taken))
+    refused = [name for name in mappings if name not in common]
+    if refused:
+        raise InputError(f"--mapping {refused[0]} is not taken", remedy=f"what is: {', '.join(common)}")
+    return tuple(name for name in common if not mappings or name in mappings)
+
+
+def _drawn(seed: int, count: int, mappings: Sequence[str], themes: Sequence[str]) -> list[Schedule]:
     chosen = [theme for theme in Theme if not themes or theme in themes]
-    return [draw(seed + number, taken, chosen) for number in range(count)]
+    return [draw(seed + number, mappings, chosen) for number in range(count)]
+
+
+def _changes(
+    performers: Mapping[str, Performers], findings: Mapping[str, Sequence[Finding]], progress: Progress
+) -> tuple[tuple[Change, ...], bool]:
+    """Return what the candidate changes, and whether it fails what only the baseline had failed so far."""
+    fails = []
+
+    def on_candidate(schedule: Schedule, fault: Fault) -> tuple[int, int]:
+        failed, performed = performers[CANDIDATE].count(schedule, fault)
+        fails.append(failed > 0)
+        return failed, performed
+
+    with progress.stage("what failed on one binary, on the other"):
+        found = race_changes(
+            findings[BASELINE],
+            findings[CANDIDATE],
+            on_baseline=performers[BASELINE].count,
+            on_candidate=on_candidate,
+        )
+    return found, any(fails)

@@ -19,8 +19,6 @@ from lab.settings import project_dir
 TMF = "tmf"
 """The scenario that is a verb of its own."""
 _BLK = f"device:{Device.VIRTIO_BLK.value}"
-_TMF_CALL = "lab tmf --qemu BASELINE --candidate CANDIDATE"
-"""It asks binaries; ``lab build --series`` makes them and prints where they are."""
 _FILES_SHOWN = 8
 _GRAVITY = (ExitCode.DONE, ExitCode.UNDECIDED, ExitCode.FINDING)
 
@@ -73,13 +71,13 @@ def _worth(item: ScopeItem, jobs: Sequence[JobLoads]) -> list[str]:
 
 
 def _commands(scope: Sequence[ScopeItem], named: str = "") -> list[str]:
-    """Return the calls that play the scenarios of a scope; ``lab tmf`` asks binaries, which 'lab build' names."""
+    """Return the calls that play the scenarios of a scope."""
     names = scenarios_of(scope)
     played = " ".join(name for name in names if name != TMF)
     loads = {load for item in scope for load in item.rule.loads if load.startswith("device:")}
     device = " --device virtio-blk" if loads == {_BLK} else ""
     scenario = f"lab scenario {played}{device} {named}".rstrip()
-    return [*([_TMF_CALL] if TMF in names else []), *([scenario] if played else [])]
+    return [*([f"lab tmf {named}".rstrip()] if TMF in names else []), *([scenario] if played else [])]
 
 
 def asked_jobs(job: Path | None, *, auto: bool, arms: ArmsRequest, progress: Progress) -> tuple[Path, ...]:

@@ -1,97 +1,101 @@
-"""``lab tmf``: the matrix of task management functions for one binary, or what a second one changes."""
+"""``lab tmf``: the matrix of task management functions for one binary, or what a second one or a series changes."""
 
 from __future__ import annotations
 
 import fnmatch
-import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lab.cli.output import print_json, print_text, progress_for
-from lab.errors import ExitCode, InputError
-from lab.progress import Progress
-from lab.settings import cache_dir
-from lab.virtio.binary import require_qemu
+from lab.cli.binaries import (
+    BASELINE,
+    CANDIDATE,
+    asked_binaries,
+    binary_options,
+    document_of_arms,
+    place_of_arm,
+    print_arms,
+)
+from lab.cli.output import progress_for
+from lab.cli.places import evidence_folder, evidence_option, require_place
+from lab.cli.types import PATH, TEXT
+from lab.errors import InputError
+from lab.files import write_atomically
+from lab.report.tmf import draw_tmf, tmf_page
 from lab.virtio.tmf.case import TmfCase, matrix_cases
-from lab.virtio.tmf.compare import changes, text_from_changes
+from lab.virtio.tmf.compare import changes
 from lab.virtio.tmf.controller import NAMES, mappings_of
 from lab.virtio.tmf.judge import Verdict
-from lab.virtio.tmf.matrix import TmfResult, run_matrix, verdict_of
+from lab.virtio.tmf.matrix import run_matrix
 from lab.virtio.tmf.show import document, table
-
-_EXIT_CODES = {
-    Verdict.PASSED: ExitCode.DONE,
-    Verdict.FAILED: ExitCode.FINDING,
-    Verdict.UNDECIDED: ExitCode.UNDECIDED,
-}
 
 _ONLY = """Only cases whose id matches a shell pattern. An id is MAPPING/FUNCTION/TAG/LUN/QUEUE, as in
 4/ABORT_TASK/in-flight/present/queue-0; '*/QUERY_*' takes both queries, '*/being-aborted/*' one state of the tag."""
 
-_BINARY = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NONE = "answers every case as the baseline does"
 
 
 @click.command()
-@click.option("--qemu", type=_BINARY, required=True, metavar="BINARY", help="The QEMU to ask (qemu-system-x86_64).")
-@click.option("--candidate", type=_BINARY, metavar="BINARY", help="A second QEMU: also say what it changes.")
+@binary_options
 @click.option("--mapping", "mappings", type=click.Choice(NAMES), multiple=True, help="Only these mappings; repeatable.")
-@click.option("--only", metavar="PATTERN", default="*", help=_ONLY)
-@click.option("--evidence", type=click.Path(file_okay=False, path_type=Path), help="Folder for what did not pass.")
+@click.option("--only", type=TEXT, metavar="PATTERN", default="*", help=_ONLY)
+@evidence_option
+@click.option(
+    "--html", type=PATH, metavar="FILE.html", help="Write a page: the matrix, and the cases behind each cell."
+)
+@click.option("--chart", type=PATH, metavar="FILE.png", help="Draw the matrix; FILE.svg is put beside it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def tmf(
-    qemu: Path,
-    candidate: Path | None,
     mappings: tuple[str, ...],
     only: str,
     evidence: Path | None,
+    html: Path | None,
+    chart: Path | None,
     as_json: bool,
     quiet: bool,
+    **named: Any,
 ) -> int:
     """Send every virtio-scsi task management function and hold the answers against the specifications.
 
     No guest, no KVM, no root: the lab drives the controller itself. Commands are kept in flight on every queue while a
     function is sent; each has to end exactly once and as virtio and SAM say. A QEMU that never answers is a finding.
 
-    The exit code is that of the candidate where there is one: 0 all passed, 1 a case failed, 4 only undecided ones.
+    With a series or a candidate both are asked, and what the candidate changes is said; else one binary is, by default
+    the base that the lab builds. The exit code is that of the candidate where there is one: 0 all passed, 1 a case
+    failed, 4 only undecided ones.
 
     \b
-    Example:
+    Examples:
       lab tmf --qemu ~/qemu/build/qemu-system-x86_64 --mapping 4 --only '*/ABORT_TASK/*'
+      lab tmf --tree ~/src/qemu --base v10.0.0 --series my.mbox --html tmf.html
     """
-    qemu, candidate = require_qemu(qemu), require_qemu(candidate) if candidate else None
+    require_place(html, ".html")
+    require_place(chart, ".png")
+    folder = evidence_folder(evidence, "tmf")
     progress = progress_for(quiet=quiet)
-    folder = evidence or cache_dir("tmf") / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
-    if candidate is None:
-        results, seconds = _results(qemu, mappings, only, folder, progress)
-        if as_json:
-            print_json(document(qemu, results))
-        else:
-            print_text(table(qemu, results, seconds))
-        return _EXIT_CODES[verdict_of(results)]
-    before, before_s = _results(qemu, mappings, only, folder / "baseline", progress)
-    after, after_s = _results(candidate, mappings, only, folder / "candidate", progress)
-    found = changes(before, after)
-    if as_json:
-        documents = {"baseline": document(qemu, before), "candidate": document(candidate, after)}
-        print_json({**documents, "changes": [change.to_json() for change in found]})
-    else:
-        tables = table(qemu, before, before_s), table(candidate, after, after_s)
-        print_text("\n\n".join((*tables, text_from_changes(found))))
-    return _EXIT_CODES[verdict_of(after)]
-
-
-def _results(
-    qemu: Path, mappings: Sequence[str], only: str, evidence: Path, progress: Progress
-) -> tuple[tuple[TmfResult, ...], float]:
-    start = time.monotonic()
-    cases = _cases(qemu, mappings, only)
-    results = run_matrix(qemu, cases, evidence=evidence, progress=progress, title=f"task management of {qemu.name}")
-    return results, time.monotonic() - start
+    binaries = asked_binaries(named, progress=progress)
+    cases = {arm: _cases(qemu, mappings, only) for arm, qemu in binaries.items()}
+    tables, results = [], {}
+    for arm, qemu in binaries.items():
+        start = time.monotonic()
+        place = place_of_arm(folder, arm, binaries)
+        title = f"task management of the {arm}"
+        results[arm] = run_matrix(qemu, cases[arm], evidence=place, progress=progress, title=title)
+        tables.append(table(qemu, results[arm], time.monotonic() - start))
+    documents = {arm: document(binaries[arm], found) for arm, found in results.items()}
+    changed = changes(results[BASELINE], results[CANDIDATE]) if CANDIDATE in results else None
+    made = document_of_arms(documents, changed)
+    if html is not None:
+        write_atomically(html, tmf_page(made, folder=html.absolute().parent).encode())
+    if chart is not None:
+        draw_tmf(chart, made, "lab tmf")
+    print_arms(documents, tables, changed, none=_NONE, as_json=as_json)
+    last = results.get(CANDIDATE, results[BASELINE])
+    return Verdict.of_all(result.judgement.verdict for result in last).exit_code
 
 
 def _cases(qemu: Path, mappings: Sequence[str], only: str) -> tuple[TmfCase, ...]:

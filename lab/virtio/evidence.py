@@ -7,18 +7,24 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from lab.errors import InputError
+
 _KEPT = (".log", ".txt", ".json")
 
 
 def keep_evidence(
     folder: Path, target: Path, *, command_line: str, story_file: str, story: Mapping[str, object]
 ) -> Path:
-    """Copy what tells about a machine to a folder of its own, in place of what was there, and return that.
+    """Copy what tells about a machine to a folder of its own, in place of an earlier attempt's, and return that.
 
     :param command_line: of QEMU, for ``command-line.txt``.
     :param story_file: name of the file for ``story``: what was done and what is wrong with it.
+    :raise InputError: something else is there; nothing of somebody else's is removed.
     """
-    shutil.rmtree(target, ignore_errors=True)
+    if target.is_symlink() or (target.exists() and not (target / story_file).is_file()):
+        raise InputError(f"{target} is there, and is no earlier evidence", remedy="name a new folder for the evidence")
+    if target.exists():
+        shutil.rmtree(target)
     target.mkdir(parents=True)
     for file in sorted(folder.iterdir()):
         if file.is_file() and file.suffix in _KEPT:

@@ -70,8 +70,10 @@ def run_cases(
     :param workers: machines at a time; by default four for each CPU, since most of the time is waiting.
     :raise LabError: QEMU does not start.
     """
-    remove_left_folders()
     jobs = [(case, mapping) for case in cases for mapping in mappings]
+    if not jobs:
+        return ()
+    remove_left_folders()
     results: dict[int, MalformedResult] = {}
     count = workers or min(4 * (os.cpu_count() or 1), 32)
     with progress.stage("malformed requests", len(jobs)) as stage, ThreadPoolExecutor(count) as pool:

@@ -68,6 +68,11 @@ def malformed_cases() -> tuple[MalformedCase, ...]:
     return (*_sizes(), *_chains(), *_addresses(), *_rings(), *_indirects(), *_controls(), *_contents(), *_set_ups())
 
 
+def any_reaction(name: str, request: MalformedRequest) -> MalformedCase:
+    """Return a request, of which nothing is known but that QEMU may not crash or break, as a case."""
+    return MalformedCase(name, request, _EITHER)
+
+
 def well_formed(command: Command, lun: bytes = b"", room: int | None = None) -> MalformedRequest:
     """Return a request in order, to break something of.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -44,6 +45,21 @@ class FuzzFinding:
 
     request: MalformedRequest
     faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What came of drawing requests.
+
+    :param tried: how many.
+    :param finding: the smallest with which something is wrong; None where nothing is.
+    :param file: where it is stored.
+    """
+
+    tried: int
+    finding: MalformedRequest | None = None
+    faults: tuple[str, ...] = ()
+    file: Path | None = None
 
 
 def requests() -> st.SearchStrategy[MalformedRequest]:

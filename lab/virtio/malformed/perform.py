@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -148,11 +149,17 @@ class RawQueues:
 
 
 def put_before(
-    machine: QtestMachine, request: MalformedRequest, *, patient: bool = True, process: Watched | None = None
+    machine: QtestMachine,
+    request: MalformedRequest,
+    *,
+    patient: bool = True,
+    process: Watched | None = None,
+    make_deadline: Callable[[float], Deadline] = Deadline,
 ) -> Reaction:
     """Put a request before the device and wait until it has reacted, or QEMU sleeps without having done so.
 
     :param patient: False: what has not happened after 20 ms does not happen.
+    :param process: QEMU as it is watched for progress; by default that of the machine.
     :raise DeadlineError: QEMU's main loop is blocked.
     :raise StageError: the device refused, or QEMU went away.
     :raise InputError: the device does not have that queue.
@@ -160,10 +167,11 @@ def put_before(
     queues = RawQueues(machine, request)
     early = queues.put()
     with suppress(DeadlineError):
-        Deadline(_GLANCE_S).wait_for("a reaction", lambda: queues.needs_reset() or queues.returned_all() or None)
+        glance = make_deadline(_GLANCE_S)
+        glance.wait_for("a reaction", lambda: queues.needs_reset() or queues.returned_all() or None)
     if patient and not queues.needs_reset() and not queues.returned_all():  # asking would keep QEMU awake
         watched = process or WatchedProcess(machine.process)
-        wait_or_stall(watched, queues.returned_all, patience_s=_GLANCE_S, limit_s=_LIMIT_S)
+        wait_or_stall(watched, queues.returned_all, patience_s=_GLANCE_S, limit_s=_LIMIT_S, make_deadline=make_deadline)
     outcome = Outcome.RETURNED if queues.returned() else Outcome.IGNORED
     if queues.needs_reset():
         outcome = Outcome.NEEDS_RESET

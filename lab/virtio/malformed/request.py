@@ -122,7 +122,7 @@ def request_from_text(text: str) -> MalformedRequest:
             early=bool(data["early"]),
             notify=_optional(data["notify"], 2),
             used_ring=_optional(data["used_ring"], 8),
-            config=tuple(_config(item) for item in data["config"]),
+            config=tuple(_config(item) for item in _few(data["config"])),
         )
     except (ValueError, TypeError, KeyError, RecursionError) as err:
         raise InputError(f"not a malformed request: {err}", remedy="give the request.json that the lab wrote") from err

@@ -63,4 +63,5 @@ class FuzzSession:
     def _keep(self, machine: QtestMachine, request: MalformedRequest, faults: tuple[str, ...]) -> None:
         command_line = text_from_argv(machine.process.argv)
         story: dict[str, object] = {"faults": list(faults), "request": request.to_json()}
-        keep_evidence(self._folder, self._evidence, command_line=command_line, story_file="story.json", story=story)
+        target = self._evidence / "last-failure"
+        keep_evidence(self._folder, target, command_line=command_line, story_file="story.json", story=story)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.command import text_from_argv
 from lab.virtio.malformed.attempt import MalformedResult
+from lab.virtio.malformed.case import malformed_cases
+from lab.virtio.malformed.fuzz import Fuzzed
 from lab.virtio.tmf.judge import Verdict
 
 _NAME_WIDTH = 48
@@ -23,11 +26,15 @@ def malformed_text(binary: Path, results: Sequence[MalformedResult]) -> str:
         whole = len([key for key in groups if key[0] == name]) == 1
         where = "" if whole or not several else f" (mapping {', '.join(mappings)})"
         lines.append(f"{name:<{_NAME_WIDTH}} {said}{where}")
+    named = {case.name for case in malformed_cases()}
     failed = [result for result in results if result.verdict is not Verdict.PASSED]
     for result in failed:
         lines += ["", f"{result.verdict}: {result.name}, mapping {result.mapping}"]
         lines += [f"    {text}" for text in (*result.faults, result.trouble) if text]
         lines.append(f"    evidence: {result.evidence}")
+        if result.name in named:
+            words = ("lab", "malformed", "--qemu", str(binary), "--mapping", result.mapping, "--only", result.name)
+            lines.append(f"    run it again: {text_from_argv(words)}")
     counts = [sum(result.verdict is verdict for result in results) for verdict in Verdict]
     summary = ", ".join(f"{count} {verdict}" for verdict, count in zip(Verdict, counts, strict=True))
     return "\n".join([*lines, "", f"{len(results)} cases: {summary}"])
@@ -40,6 +47,22 @@ def malformed_document(binary: Path, results: Sequence[MalformedResult]) -> dict
         "cases": [_case_json(result) for result in results],
         "summary": {str(verdict): sum(result.verdict is verdict for result in results) for verdict in Verdict},
     }
+
+
+def fuzzed_text(binary: Path, seed: int, mapping: str, drawn: Fuzzed) -> str:
+    """Return what came of drawing requests, for people."""
+    head = f"{drawn.tried} requests drawn from seed {seed} for {binary}, mapping {mapping}"
+    if drawn.finding is None:
+        return f"{head}: nothing wrong"
+    words = ("lab", "malformed", "--qemu", str(binary), "--mapping", mapping, "--replay", str(drawn.file))
+    return "\n".join((f"failed: {head}", *drawn.faults, f"run it again: {text_from_argv(words)}"))
+
+
+def fuzzed_document(binary: Path, seed: int, drawn: Fuzzed) -> dict[str, Any]:
+    """Return what came of drawing requests, for scripts."""
+    request = drawn.finding
+    finding = None if request is None else {"faults": list(drawn.faults), "request": request.to_json()}
+    return {"binary": str(binary), "seed": seed, "requests": drawn.tried, "finding": finding}
 
 
 def _said(result: MalformedResult) -> str:

@@ -17,7 +17,7 @@ from lab.virtio.race.perform import Race
 from lab.virtio.race.schedule import Schedule
 from lab.virtio.scratch import scratch_folder
 from lab.virtio.tmf.plan import UNITS
-from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall, crash_text, nudged, save_backtrace, save_facts
+from lab.virtio.tmf.watchdog import Stall, crash_text, examine_stall
 
 _MEMORY_MIB = 64
 _DISK_MIB = 1
@@ -93,10 +93,9 @@ def _observed(machine: QtestMachine, schedule: Schedule, backtrace: bool) -> His
         history.trouble = err.message
     history.crash = _crash(machine, history)
     if history.stall is not None and not history.crash:
-        save_facts(machine, history.stall, schedule.num_queues)
-        history.moved_by = nudged(machine, race.everything_ended)
-        if history.moved_by != NEW_CONNECTION and backtrace:
-            save_backtrace(machine)
+        history.moved_by = examine_stall(
+            machine, history.stall, schedule.num_queues, race.everything_ended, wants_backtrace=lambda: backtrace
+        )
     return history
 
 

@@ -9,7 +9,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +86,16 @@ class Performers:
             for future in futures:
                 future.cancel()
 
+    def count(self, schedule: Schedule, fault: Fault, times: int | None = None) -> tuple[int, int]:
+        """Perform a schedule several times, and return how often it showed a fault, and of how many.
+
+        :param times: by default as often as a finding is confirmed.
+        :raise LabError: QEMU does not start.
+        """
+        times = times or _CONFIRMATIONS
+        results = self.perform([schedule] * times, None)
+        return sum(result.judgement.has(fault) for _, result in results), times
+
     def __enter__(self) -> Performers:
         return self
 
@@ -114,7 +124,7 @@ def run_schedules(
 
 
 def findings_of(
-    performers: Performers, results: Iterable[RaceResult], *, reduce: bool, progress: Progress
+    performers: Performers, results: Sequence[RaceResult], *, reduce: bool, progress: Progress
 ) -> tuple[Finding, ...]:
     """Return one finding for each fault.
 
@@ -130,7 +140,9 @@ def findings_of(
     for group in groups.values():
         fault, shown = min(group, key=lambda pair: len(pair[1].schedule.steps))
         seeds = tuple(result.schedule.seed for _, result in group)
-        finding = Finding(fault, shown, seeds, shown.schedule, len(group), len(group))
+        failed = sum(result.schedule == shown.schedule for _, result in group)
+        performed = sum(result.schedule == shown.schedule for result in results)  # more than one in a replay
+        finding = Finding(fault, shown, seeds, shown.schedule, failed, performed)
         found.append(_reduced(performers, finding, progress) if reduce else finding)
     return tuple(found)
 
@@ -143,8 +155,7 @@ def _reduced(performers: Performers, finding: Finding, progress: Progress) -> Fi
 
         def count(steps: Steps, times: int) -> int:
             nonlocal performed
-            copies = [schedule.with_steps(steps)] * times
-            failed = sum(result.judgement.has(fault) for _, result in performers.perform(copies, None))
+            failed, _ = performers.count(schedule.with_steps(steps), fault, times)
             performed += times
             stage.update(performed, note=f"{performed} performances, now {len(steps)} steps")
             return failed

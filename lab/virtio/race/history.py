@@ -71,7 +71,6 @@ class History:
     :param crash: how QEMU ended by itself; empty where it did not.
     :param stall: why something did not end, and ``waiting_for`` what that was.
     :param moved_by: what made it go on after all.
-    :param wrong_writes: WRITEs that ended well and whose data was not there afterwards.
     """
 
     commands: list[Sent] = field(default_factory=list)
@@ -85,4 +84,3 @@ class History:
     stall: Stall | None = None
     waiting_for: str = ""
     moved_by: str | None = None
-    wrong_writes: list[str] = field(default_factory=list)

@@ -7,6 +7,7 @@ the same schedule is performed many times, and a failure is reported as n of m.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,8 +19,16 @@ from lab.virtio.backing import Backing
 FORMAT = 1
 """1: the first."""
 
-_LARGEST = 1 << 32
-_MOST_STEPS = 10_000
+_MOST_QUEUES = 64
+_MOST_STEPS = 1000
+_MOST = {"unit": 64, "queue": _MOST_QUEUES, "count": 1000, "function": 0xFFFFFFFF, "pause_us": 1_000_000}
+"""Of a step; far more than is ever drawn."""
+_LONGEST_PAUSES_US = 60_000_000
+"""Of all steps together: a stored schedule comes to an end, whoever wrote it."""
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+"""What QEMU takes for an id (util/id.c)."""
+_PROPERTIES = {"iothread", "iothread-vq-mapping"}
+"""The properties of a controller that make a mapping; a schedule names no others."""
 
 
 class Action(StrEnum):
@@ -147,11 +156,11 @@ def schedule_from_text(text: str) -> Schedule:
         if data["format"] != FORMAT:
             raise InputError(f"the schedule has format {data['format']!r}, and this lab reads {FORMAT}")
         schedule = Schedule(
-            seed=int(data["seed"]),
+            seed=_whole("seed", data["seed"], 1 << 64),
             mapping=str(data["mapping"]),
-            iothreads=tuple(str(name) for name in data["iothreads"]),
-            controller=dict(data["controller"]),
-            num_queues=int(data["num_queues"]),
+            iothreads=tuple(_id(name) for name in data["iothreads"]),
+            controller=_controller(data["controller"]),
+            num_queues=_whole("num_queues", data["num_queues"], _MOST_QUEUES),
             backing=Backing(data["backing"]),
             steps=tuple(_step(item) for item in data["steps"]),
         )
@@ -159,14 +168,31 @@ def schedule_from_text(text: str) -> Schedule:
         raise InputError(
             f"not a schedule of a race: {err}", remedy="give the schedule.json that the lab wrote"
         ) from err
-    if not 1 <= schedule.num_queues <= 64 or len(schedule.steps) > _MOST_STEPS:
-        raise InputError("the schedule has no command queue, more than 64, or more than 10000 steps")
+    if not schedule.num_queues or len(schedule.steps) > _MOST_STEPS:
+        raise InputError(f"the schedule has no command queue, or more than {_MOST_STEPS} steps")
+    if sum(step.pause_us for step in schedule.steps) > _LONGEST_PAUSES_US:
+        raise InputError(f"the pauses of the schedule take longer than {_LONGEST_PAUSES_US / 1e6:g} s")
     return schedule
 
 
+def _controller(properties: Any) -> dict[str, object]:
+    if not isinstance(properties, dict) or not properties.keys() <= _PROPERTIES:
+        raise ValueError("a controller has properties that make no mapping")
+    return properties
+
+
+def _id(name: Any) -> str:
+    if not isinstance(name, str) or not _ID.fullmatch(name):
+        raise ValueError(f"an IOThread's id is {name!r}")
+    return name
+
+
 def _step(item: dict[str, Any]) -> Step:
-    numbers = {name: item[name] for name in ("unit", "queue", "count", "function", "pause_us") if name in item}
-    for name, value in numbers.items():
-        if type(value) is not int or not 0 <= value < _LARGEST:
-            raise ValueError(f"a step's {name} is {value!r}")
+    numbers = {name: _whole(name, item[name], most) for name, most in _MOST.items() if name in item}
     return Step(Action(item["action"]), **numbers)
+
+
+def _whole(name: str, value: Any, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{name} is {value!r}, not a number from 0 to {most}")
+    return value

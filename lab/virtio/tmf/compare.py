@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
+from lab.virtio.change import Change, gravest_first
 from lab.virtio.tmf.case import situation
 from lab.virtio.tmf.judge import Verdict, answer_of, function_text
 from lab.virtio.tmf.matrix import TmfResult
 from lab.virtio.virtio_scsi import tmf_text
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something that the candidate changes.
-
-    :param sentence: with the candidate as its subject.
-    :param cases: ids of the cases that show it.
-    :param better: False where the candidate fails what the baseline passes, None where it is neither better nor worse.
-    """
-
-    sentence: str
-    cases: tuple[str, ...]
-    better: bool | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the change for scripts."""
-        return {"sentence": self.sentence, "better": self.better, "cases": list(self.cases)}
 
 
 def changes(baseline: Sequence[TmfResult], candidate: Sequence[TmfResult]) -> tuple[Change, ...]:
@@ -41,14 +22,7 @@ def changes(baseline: Sequence[TmfResult], candidate: Sequence[TmfResult]) -> tu
                 groups.setdefault(change, []).append(after)
     found = [_from_group(what, better, group) for (what, better), group in groups.items()]
     found += _mapping_changes(baseline, candidate)
-    return tuple(sorted(found, key=lambda change: (change.better is not False, change.better is not True)))
-
-
-def text_from_changes(found: Sequence[Change]) -> str:
-    """Return the changes as lines."""
-    if not found:
-        return "The candidate answers every case as the baseline does."
-    return "\n".join(f"The candidate {change.sentence}" for change in found)
+    return gravest_first(found)
 
 
 def _change(before: TmfResult, after: TmfResult) -> tuple[str, bool | None] | None:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.command import run
 from lab.errors import InputError
+from lab.machine.capabilities_probe import capabilities_of
 from lab.machine.mapping import MAIN_LOOP, Dialect, IOThreadMapping
-from lab.machine.mapping_probe import PROBE_STDIN, dialect_from_answer, probe_argv
-from lab.virtio.qtest_machine import write_halting_firmware
-
-_PROBE_S = 30.0
-_FIRMWARE = "bios-256k.bin"
-"""What a PC looks for; a build from a source package without ROM blobs has none, and nothing is run."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +54,11 @@ def controller_mapping(name: str, num_queues: int) -> ControllerMapping:
 
 
 def mappings_of(qemu: Path) -> tuple[str, ...]:
-    """Ask a binary which mappings it takes; it starts and ends by itself.
+    """Ask a binary which mappings it takes.
 
-    :raise StageError: the binary does not start.
+    :raise InputError: the binary does not start, or is no QEMU.
     """
-    with tempfile.TemporaryDirectory(prefix="lab-probe-") as folder:
-        write_halting_firmware(Path(folder, _FIRMWARE))
-        answer = run(probe_argv(qemu, (Path(folder),)), stdin=PROBE_STDIN, timeout_s=_PROBE_S, check=False)
-    dialect = dialect_from_answer(answer.returncode, answer.stderr)
+    dialect = capabilities_of(qemu).scsi_dialect
     if dialect is None:
         return ("none", "iothread")
     if dialect is Dialect.ALL_QUEUES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from lab.virtio.tmf.observation import Observation
 from lab.virtio.tmf.oracle import Expectation, expectation
 from lab.virtio.tmf.perform import Performance
 from lab.virtio.tmf.plan import UNITS, Plan, plan_from_case
-from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall, crash_text, nudged, save_backtrace, save_facts
+from lab.virtio.tmf.watchdog import Stall, crash_text, examine_stall
 from lab.virtio.tmf.witness import EVENTS
 
 _ATTEMPTS = 3
@@ -106,12 +106,6 @@ def run_case(qemu: Path, case: TmfCase, evidence: Path, backtraces: Backtraces) 
     return _timed(result, time.monotonic() - start)
 
 
-def verdict_of(results: Iterable[TmfResult]) -> Verdict:
-    """Return the verdict of a whole matrix: failed, else undecided, else passed."""
-    verdicts = {result.judgement.verdict for result in results}
-    return next((v for v in (Verdict.FAILED, Verdict.UNDECIDED) if v in verdicts), Verdict.PASSED)
-
-
 def _timed(result: TmfResult, seconds: float) -> TmfResult:
     return TmfResult(**{**vars(result), "seconds": seconds})
 
@@ -145,8 +139,11 @@ def _observed(machine: QtestMachine, case: TmfCase, plan: Plan, backtraces: Back
     if seen.trouble or seen.stall is Stall.EXITED:
         seen.crash = crash_text(machine.process) or ""
     if seen.stall is not None and not seen.crash:
-        save_facts(machine, seen.stall, NUM_QUEUES)
-        seen.moved_by = nudged(machine, performance.everything_ended)
-        if seen.moved_by != NEW_CONNECTION and backtraces.wanted(case):
-            save_backtrace(machine)
+        seen.moved_by = examine_stall(
+            machine,
+            seen.stall,
+            NUM_QUEUES,
+            performance.everything_ended,
+            wants_backtrace=lambda: backtraces.wanted(case),
+        )
     return seen

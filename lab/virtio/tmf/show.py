@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.command import text_from_argv
 from lab.units import text_from_seconds
 from lab.virtio.tmf.case import LunState, TagState, TmfCase, situation
 from lab.virtio.tmf.judge import Verdict, answer_of, function_text
@@ -47,7 +48,7 @@ def document(binary: Path, results: Sequence[TmfResult]) -> dict[str, Any]:
         counts[result.judgement.verdict] += 1
     return {
         "binary": str(binary),
-        "cases": [_case_json(result) for result in results],
+        "cases": [_case_json(binary, result) for result in results],
         "summary": {str(verdict): count for verdict, count in counts.items()},
     }
 
@@ -63,8 +64,13 @@ def table(binary: Path, results: Sequence[TmfResult], seconds: float) -> str:
             _cell([r for r in results if (r.case.subtype, _column(r.case)) == (subtype, column)]) for column in columns
         )
         lines.append(_line(tmf_text(subtype), cells))
-    lines += ["", *_explanations(results), _summary(results, seconds)]
+    lines += ["", *_explanations(binary, results), _summary(results, seconds)]
     return "\n".join(lines)
+
+
+def again(binary: Path, case: TmfCase) -> str:
+    """Return the call that performs just this case."""
+    return text_from_argv(("lab", "tmf", "--qemu", str(binary), "--only", case.id))
 
 
 def _column(case: TmfCase) -> TagState | LunState:
@@ -87,7 +93,7 @@ def _cell(results: Sequence[TmfResult]) -> str:
     return ("mixed" if len(answers) > 1 else _SHORT.get(*answers, *answers)) + noted
 
 
-def _explanations(results: Sequence[TmfResult]) -> list[str]:
+def _explanations(binary: Path, results: Sequence[TmfResult]) -> list[str]:
     """One entry for each function and kind of fault: the first case of it stands for the others."""
     groups: dict[tuple[Any, ...], list[TmfResult]] = {}
     for result in results:
@@ -96,10 +102,10 @@ def _explanations(results: Sequence[TmfResult]) -> list[str]:
         if texts:
             kind = _NUMBERS.sub("", texts[0])
             groups.setdefault((judgement.verdict, result.case.subtype, kind), []).append(result)
-    return [line for group in groups.values() for line in (*_explanation(group), "")]
+    return [line for group in groups.values() for line in (*_explanation(binary, group), "")]
 
 
-def _explanation(group: Sequence[TmfResult]) -> list[str]:
+def _explanation(binary: Path, group: Sequence[TmfResult]) -> list[str]:
     first = group[0]
     judgement = first.judgement
     head = "noted" if judgement.verdict is Verdict.PASSED else str(judgement.verdict)
@@ -116,7 +122,7 @@ def _explanation(group: Sequence[TmfResult]) -> list[str]:
     if judgement.verdict is Verdict.FAILED:
         lines.append(f"    rule: {first.expected.rule}")
     if first.evidence is not None:
-        lines.append(f"    evidence: {first.evidence}")
+        lines += [f"    evidence: {first.evidence}", f"    run it again: {again(binary, first.case)}"]
     return lines
 
 
@@ -130,7 +136,7 @@ def _summary(results: Sequence[TmfResult], seconds: float) -> str:
     return f"{len(results)} cases: {text}; {text_from_seconds(seconds)}"
 
 
-def _case_json(result: TmfResult) -> dict[str, Any]:
+def _case_json(binary: Path, result: TmfResult) -> dict[str, Any]:
     case, expected, seen = result.case, result.expected, result.seen
     answer = answer_of(seen.function)
     commands = zip(result.plan.held, expected.commands, seen.commands, strict=False)  # none seen where it broke off
@@ -154,6 +160,7 @@ def _case_json(result: TmfResult) -> dict[str, Any]:
         "evidence": None if result.evidence is None else str(result.evidence),
         "seconds": round(result.seconds, 3),
         "attempts": result.attempts,
+        "again": again(binary, case),
     }
 
 

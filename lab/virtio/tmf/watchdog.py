@@ -25,6 +25,8 @@ from lab.virtio.qtest_machine import CONTROLLER_ID, QtestMachine
 _POLL_S = 0.0005
 _QUIET_S = 0.2
 _QUIET_CPU_NS = 1_000_000
+_QUIET_LOOKS = 60
+"""A look may move the machine: that of a race steps a clock every 20th time, without which throttled requests wait."""
 _BUSY_CPU_NS = 4_000_000_000
 _QMP_S = 0.5
 _NUDGE_S = 0.2
@@ -99,10 +101,16 @@ def wait_or_stall(
     :param limit_s: how long to wait for a process that is doing something.
     :return: None when ``check`` came true.
     """
+    looks = 0
+
+    def look() -> bool | None:
+        nonlocal looks
+        looks += 1
+        return check() or None
 
     def came_true(seconds: float) -> bool:
         try:
-            make_deadline(seconds).wait_for("an answer", lambda: check() or None, interval_s=_POLL_S)
+            make_deadline(seconds).wait_for("an answer", look, interval_s=_POLL_S)
         except DeadlineError:
             return False
         return True
@@ -112,12 +120,15 @@ def wait_or_stall(
         first = process.cpu_ns()
         if came_true(patience_s):
             return None
+        quiet_looks = 0
         while not whole.passed():
-            before = process.cpu_ns()
+            before, looked = process.cpu_ns(), looks
             wanted_cpu = process.wants_cpu()
             if came_true(_QUIET_S):
                 return None
-            if process.cpu_ns() - before < _QUIET_CPU_NS and not wanted_cpu and not process.wants_cpu():
+            quiet = process.cpu_ns() - before < _QUIET_CPU_NS and not wanted_cpu and not process.wants_cpu()
+            quiet_looks = quiet_looks + looks - looked if quiet else 0
+            if quiet_looks >= _QUIET_LOOKS:
                 return Stall.ASLEEP
         return Stall.SPINNING if process.cpu_ns() - first > _BUSY_CPU_NS else Stall.TOO_SLOW
     except GuestError:
@@ -134,6 +145,26 @@ def save_facts(machine: QtestMachine, stall: Stall, num_queues: int) -> None:
     ]
     facts["held by the disk"] = [f"{r.export} {r.command.name} lba {r.lba}" for r in machine.disk.held()]
     (machine.folder / "hang.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def examine_stall(
+    machine: QtestMachine,
+    stall: Stall,
+    num_queues: int,
+    check: Callable[[], bool],
+    *,
+    wants_backtrace: Callable[[], bool],
+) -> str | None:
+    """Store what a machine that hangs can still say, and return what moved it; None where nothing did.
+
+    :param check: whether everything has ended.
+    :param wants_backtrace: asked only where one would say something.
+    """
+    save_facts(machine, stall, num_queues)
+    moved_by = nudged(machine, check)
+    if moved_by != NEW_CONNECTION and wants_backtrace():
+        save_backtrace(machine)
+    return moved_by
 
 
 def save_backtrace(machine: QtestMachine) -> None:

@@ -1,8 +1,13 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from lab.errors import InputError
-from lab.machine.mapping import MAIN_LOOP
-from lab.virtio.tmf.controller import NAMES, controller_mapping
+from lab.machine.mapping import MAIN_LOOP, Dialect
+from lab.virtio.tmf import controller as module
+from lab.virtio.tmf.controller import NAMES, controller_mapping, mappings_of
+from tests.unit.machine.made_up_qemu import CAPABILITIES
 
 
 @pytest.mark.parametrize(
@@ -38,3 +43,19 @@ def test_a_mapping_that_is_none() -> None:
     with pytest.raises(InputError, match="no mapping '3'") as caught:
         controller_mapping("3", 4)
     assert all(name in caught.value.remedy for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "lacks"),
+    [
+        (None, set(NAMES) - {"none", "iothread"}),
+        (Dialect.MERGED, {"all-queues"}),
+        (Dialect.ALL_QUEUES, {"explicit"}),
+    ],
+)
+def test_a_binary_takes_the_mappings_of_its_dialect(
+    monkeypatch: pytest.MonkeyPatch, dialect: Dialect | None, lacks: set[str]
+) -> None:
+    """One from before the mapping takes none, and the same indices mean other queues in each dialect."""
+    monkeypatch.setattr(module, "capabilities_of", lambda _: replace(CAPABILITIES, scsi_dialect=dialect))
+    assert mappings_of(Path("qemu")) == tuple(name for name in NAMES if name not in lacks)

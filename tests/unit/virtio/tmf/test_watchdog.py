@@ -53,6 +53,19 @@ def test_a_sleeping_process_will_not_move() -> None:
     assert 1.0 < clock.now() < 1.5
 
 
+def test_nothing_is_called_asleep_that_was_hardly_looked_at() -> None:
+    """A look may be what moves the machine, and a lab that gets no CPU time itself looks rarely."""
+    clock = FakeClock()
+    looks = iter(range(50))
+
+    def slow_look() -> bool:
+        clock.sleep(0.1)
+        return next(looks, None) is None
+
+    assert stall(clock, Machine(clock), slow_look) is None
+    assert clock.now() > 5.0
+
+
 @pytest.mark.parametrize(("share", "ready"), [(0.5, False), (0.0, True)], ids=["works", "gets-no-cpu"])
 def test_late_is_not_never(share: float, ready: bool) -> None:
     """A process that works is waited for, and so is one that is not given a CPU."""
