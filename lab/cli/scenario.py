@@ -1,25 +1,21 @@
-"""``lab scenario``: hotplug, drains, resets, pauses and migration under verified load, on the base or both arms."""
+"""``lab scenario``: hotplug, drains, resets, pauses and migration under verified load, on one binary or both arms."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lab.build.arms import Arms
-from lab.cli.cells import arms_options
+from lab.cli.binaries import BASELINE, CANDIDATE, asked_binaries, binary_options
 from lab.cli.output import print_json, print_text, progress_for
-from lab.cli.types import PATH, TEXT
-from lab.errors import ExitCode, InputError
-from lab.experiment.arms import ArmsRequest, arms_from_request, base_from_request
+from lab.cli.places import evidence_folder, evidence_option
+from lab.cli.types import TEXT
+from lab.errors import ExitCode
 from lab.host.accelerator import probe_accelerator
 from lab.host.packages import require_packages
 from lab.image.build import build_image
-from lab.image.guest_image import GuestImage
 from lab.image.recipe import load_recipe
 from lab.machine.mapping import Device
 from lab.progress import Progress
@@ -27,7 +23,7 @@ from lab.scenario.catalogue import SCENARIOS, Scenario, scenarios_from_names
 from lab.scenario.compare import changes, verdict_of
 from lab.scenario.perform import Ground, ScenarioResult, perform
 from lab.scenario.verdict import Verdict
-from lab.settings import cache_dir, project_dir
+from lab.settings import project_dir
 from lab.units import text_from_seconds
 
 _EXPECTED_S = 12.0
@@ -36,6 +32,8 @@ _EXIT_CODES = {
     Verdict.FAILED: ExitCode.FINDING,
     Verdict.UNDECIDED: ExitCode.UNDECIDED,
 }
+_ROW = "{:<16} {:<10} {:>5} {:>6} {:>10} {:>10}"
+_HEADER = ("scenario", "verdict", "times", "depth", "standstill", "back after")
 _DEVICES = {"virtio-scsi": Device.VIRTIO_SCSI, "virtio-blk": Device.VIRTIO_BLK}
 
 
@@ -45,10 +43,10 @@ _DEVICES = {"virtio-scsi": Device.VIRTIO_SCSI, "virtio-blk": Device.VIRTIO_BLK}
 @click.option("--device", type=click.Choice(list(_DEVICES)), default="virtio-scsi", help="Of the disk that is loaded.")
 @click.option("--times", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often, in one guest.")
 @click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
-@click.option("--evidence", type=PATH, help="Folder for logs and traces. [in the lab's cache]")
+@evidence_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, the traces included.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@arms_options
+@binary_options
 def scenario_command(
     names: tuple[str, ...],
     list_: bool,
@@ -58,15 +56,15 @@ def scenario_command(
     evidence: Path | None,
     as_json: bool,
     quiet: bool,
-    **arms: Any,
+    **named: Any,
 ) -> int:
     """Disturb a guest while fio verifies every byte: hotplug, drains, resets, pauses, migration. All without a NAME.
 
-    With a series both arms are tested, and what the series changes is said; without one the base is. Each scenario gets
+    With a series or a candidate both arms are tested, and what changes is said; else one binary is. Each scenario gets
     a fresh guest.
 
     \b
-    Exit codes: 0 all passed, 1 one failed, 4 one could not be decided.
+    Exit codes, of the candidate where there is one: 0 all passed, 1 one failed, 4 one could not be decided.
 
     \b
     Example: lab scenario mirror lun-reset --tree ~/src/qemu --base v10.0.0 --series my.mbox --times 5
@@ -77,49 +75,32 @@ def scenario_command(
     chosen = scenarios_from_names(names, _DEVICES[device])
     require_packages()
     progress = progress_for(quiet=quiet)
-    request = ArmsRequest(**arms)
-    make = arms_from_request if request.names_a_series else base_from_request
-    built = make(request, progress=progress)
+    binaries = asked_binaries(named, progress=progress)
     image = build_image(load_recipe(project_dir() / "guest-images" / "default.toml"), progress=progress)
     if accelerator is None:
-        choice = probe_accelerator(built.baseline.qemu, built.baseline.firmware, image, progress=progress)
-        accelerator = choice.accelerator
-    folder = _new_folder(evidence)
-    results = {
-        arm: _perform_all(arm, ground, chosen, times, folder / arm, progress)
-        for arm, ground in _grounds(built, image, accelerator, _DEVICES[device]).items()
-    }
-    said = changes(results["baseline"], results["candidate"]) if "candidate" in results else ()
+        baseline = binaries[BASELINE]
+        accelerator = probe_accelerator(baseline, _firmware(baseline), image, progress=progress).accelerator
+    folder = evidence_folder(evidence, "scenario")
+    results = {}
+    for arm, qemu in binaries.items():
+        ground = Ground(qemu, _firmware(qemu), image, accelerator, _DEVICES[device])
+        results[arm] = _perform_all(arm, ground, chosen, times, folder / arm, progress)
+    said = changes(results[BASELINE], results[CANDIDATE]) if CANDIDATE in results else ()
     if as_json:
         arms_json = {arm: [result.to_json() for result in found] for arm, found in results.items()}
-        print_json({"accelerator": accelerator, "device": device, **arms_json, "changes": list(said)})
+        asked = {arm: str(qemu) for arm, qemu in binaries.items()}
+        print_json(
+            {"accelerator": accelerator, "device": device, "binaries": asked, **arms_json, "changes": list(said)}
+        )
     else:
         print_text(_text(results, said, accelerator))
-    return int(_EXIT_CODES[verdict_of(results.get("candidate", results["baseline"]))])
+    return int(_EXIT_CODES[verdict_of(results.get(CANDIDATE, results[BASELINE]))])
 
 
-def _grounds(built: Arms, image: GuestImage, accelerator: str, device: Device) -> dict[str, Ground]:
-    baseline, candidate = built.baseline, built.candidate
-    grounds = {"baseline": Ground(baseline.qemu, baseline.firmware, image, accelerator, device)}
-    if built.series is not None:
-        grounds["candidate"] = Ground(candidate.qemu, candidate.firmware, image, accelerator, device)
-    return grounds
-
-
-def _new_folder(evidence: Path | None) -> Path:
-    """Return an empty folder for the evidence.
-
-    :raise InputError: the one that was named is not empty, or cannot be made.
-    """
-    folder = evidence or cache_dir("scenario") / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        taken = any(folder.iterdir())
-    except OSError as err:
-        raise InputError(f"{folder} cannot be a folder for evidence: {err.strerror}") from err
-    if taken:
-        raise InputError(f"{folder} is not empty", remedy="name a new folder for the evidence")
-    return folder.absolute()
+def _firmware(qemu: Path) -> tuple[Path, ...]:
+    """Return the folders for ``-L``: a build of the lab has its firmware beside it, any other binary finds its own."""
+    folder = qemu.parent / "firmware"
+    return (folder,) if folder.is_dir() else ()
 
 
 def _perform_all(
@@ -154,25 +135,26 @@ def _print_list(as_json: bool) -> None:
     print_text("\n".join(f"{one.name:{width}}  {one.summary}" for one in SCENARIOS.values()))
 
 
-def _text(results: dict[str, tuple[ScenarioResult, ...]], said: Sequence[str], accelerator: str) -> str:
+def _text(results: Mapping[str, Sequence[ScenarioResult]], said: Sequence[str], accelerator: str) -> str:
     lines: list[str] = []
     for arm, found in results.items():
-        lines += [f"{arm} ({accelerator})", f"{'scenario':<16} {'verdict':<10} {'standstill':>10} {'back after':>10}"]
+        lines += [f"{arm} ({accelerator})", _ROW.format(*_HEADER)]
         for result in found:
-            lines.append(f"{result.name:<16} {result.verdict.value:<10} {_gap_text(result)}")
+            lines.append(_ROW.format(result.name, result.verdict.value, result.times, *_gap_texts(result)))
             if result.reason:
                 lines += [f"    {result.reason}", f"    evidence: {result.evidence}"]
             lines += [f"    note: {warning}" for warning in result.warnings]
         lines.append("")
-    lines += said or (["the series changes no verdict"] if "candidate" in results else [])
+    lines += said or (["the series changes no verdict"] if CANDIDATE in results else [])
     return "\n".join(lines).rstrip("\n")
 
 
-def _gap_text(result: ScenarioResult) -> str:
-    """Return the longest standstill and the longest way back over the disturbances of a scenario."""
+def _gap_texts(result: ScenarioResult) -> tuple[str, str, str]:
+    """Return the worst depth, standstill and way back over the disturbances of a scenario."""
     if not result.gaps:
-        return f"{'-':>10} {'-':>10}"
-    standstill = max(gap.standstill_s for gap in result.gaps)
-    back = [gap.recovery_s for gap in result.gaps if gap.recovery_s is not None]
-    after = f"{max(back):.2f} s" if len(back) == len(result.gaps) else "not seen"
-    return f"{standstill:>8.2f} s {after:>10}"
+        return "-", "-", "-"
+    depth = max(gap.depth for gap in result.gaps)
+    standstill_s = max(gap.standstill_s for gap in result.gaps)
+    back_s = [gap.recovery_s for gap in result.gaps if gap.recovery_s is not None]
+    after = f"{max(back_s):.2f} s" if len(back_s) == len(result.gaps) else "not seen"
+    return f"{100 * depth:.0f} %", f"{standstill_s:.2f} s", after

@@ -35,6 +35,10 @@ class Scenario:
     has_gaps: bool = True
     needs_iothread: bool = False
 
+    def turns(self, times: int) -> int:
+        """Return how often it is done where it was asked for so many times."""
+        return times if self.repeatable else 1
+
     @property
     def summary(self) -> str:
         """Return what it does, in a line."""

@@ -7,10 +7,9 @@ flight and starts them again in their IOThreads: where requests are lost or a wa
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
-from lab.scenario.load import AREA_MIB
+from lab.scenario.site import old_data
 from lab.scenario.stage import ScenarioError, Stage
 
 _MIB = 1 << 20
@@ -59,7 +58,7 @@ def backup(stage: Stage, number: int) -> None:
     stage.qmp("blockdev-backup", arguments)
     stage.end_block_job(f"backup-job{number}")
     stage.qmp("blockdev-del", {"node-name": target})
-    if not _same_beginning(stage.site.disk_file, stage.site.scratch / f"{name}.raw"):
+    if old_data(stage.site.disk_file) != old_data(stage.site.scratch / f"{name}.raw"):
         raise ScenarioError("the backup does not hold the data that was on the disk before")
 
 
@@ -133,9 +132,3 @@ def _block_device(stage: Stage) -> dict[str, Any]:
         if stage.disk_device in str(device.get("qdev", "")):
             return dict(device)
     raise ScenarioError(f"query-block does not know {stage.disk_device}")
-
-
-def _same_beginning(one: Path, other: Path) -> bool:
-    """Tell whether the old areas of two images are equal."""
-    with one.open("rb") as first, other.open("rb") as second:
-        return first.read(AREA_MIB * _MIB) == second.read(AREA_MIB * _MIB)

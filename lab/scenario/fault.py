@@ -1,4 +1,4 @@
-"""A machine that fell silent, to whether it hangs or is late, and to the evidence of a hang.
+"""A machine that fell silent, to whether it hangs or is late, and to the evidence of either.
 
 *Late* is not *never*. So the main loop is asked first, then whether requests still complete; only a QEMU that owes
 something, and sleeps or gets nowhere, hangs. One that was not given CPU time decides nothing.
@@ -30,7 +30,7 @@ _MAY_BE_THE_HOST = "timer"
 
 
 def fault_of(guest: Guest, err: StageError, *, make_deadline: Callable[[float], Deadline] = Deadline) -> str | None:
-    """Look at a machine whose guest or monitor fell silent, say how it hangs, and keep the evidence of it.
+    """Look at a machine whose guest or monitor fell silent, say how it hangs, and keep what was seen in any case.
 
     A guest without KVM keeps its CPUs busy by itself, so a busy QEMU whose main loop answers proves nothing.
 
@@ -44,8 +44,7 @@ def fault_of(guest: Guest, err: StageError, *, make_deadline: Callable[[float], 
     if panic is not None:
         return None if _MAY_BE_THE_HOST in panic else "the guest's kernel ended"
     fault = _hang_of(guest, err, make_deadline)
-    if fault is not None:
-        save_hang(guest, fault)
+    _save(guest, fault)
     return fault
 
 
@@ -65,8 +64,8 @@ def _hang_of(guest: Guest, err: StageError, make_deadline: Callable[[float], Dea
     return None
 
 
-def save_hang(guest: Guest, fault: str) -> None:
-    """Write what QMP and the kernel say of a machine that hangs to ``hang.json``, and every stack beside it."""
+def _save(guest: Guest, fault: str | None) -> None:
+    """Write what QMP and the kernel say of a silent machine to ``hang.json``, and every stack beside it."""
     controller = guest.spec.controllers[0]
     facts: dict[str, Any] = {"fault": fault, "threads": hang.thread_facts(guest.process.pid)}
     for command in ("query-status", "query-jobs", "query-blockstats"):

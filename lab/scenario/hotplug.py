@@ -94,23 +94,21 @@ def _plug_controller(stage: Stage, model: Device, number: int) -> None:
     for name in names:
         stage.qmp("object-add", object_from_iothread(IOThread(name)))
     stage.qmp("blockdev-add", {**_NULL, "node-name": node})
-    for again, order in (("", names), (" again", names[::-1])):  # the same id with another mapping
+    for again, order in ((False, names), (True, names[::-1])):  # the same id with another mapping
         mapping = IOThreadMapping.round_robin(order)
         controller = Controller(f"hot{number}", model, _HOT_QUEUES, (Disk(node, NullBackend()),), mapping)
-        _plug_and_unplug(stage, controller, again)
+        _plug_and_unplug(stage, controller, again=again)
     stage.qmp("blockdev-del", {"node-name": node})
     for thread in names:
         stage.qmp("object-del", {"id": thread})
 
 
-def _plug_and_unplug(stage: Stage, controller: Controller, again: str) -> None:
-    """Plug a controller with its disk, prove its mapping, read the disk, and unplug both.
-
-    :param again: put behind the names of the marks.
-    """
+def _plug_and_unplug(stage: Stage, controller: Controller, *, again: bool) -> None:
+    """Plug a controller with its disk, prove its mapping, read the disk, and unplug both."""
     model = controller.model.value
+    named = "again" if again else model
     before = stage.disks()
-    stage.disturb(f"plug {model}{again}")
+    stage.disturb(f"plug {named}")
     for device in devices_from_controller(controller):
         stage.qmp("device_add", device)
     difference = mapping_difference(stage.guest, controller)
@@ -118,7 +116,7 @@ def _plug_and_unplug(stage: Stage, controller: Controller, again: str) -> None:
         raise ScenarioError(f"the plugged {model} does not have the mapping it was given: {difference}")
     name = stage.new_disk(before)
     stage.read_disk(name)
-    stage.disturb(f"unplug {model}{again}")
+    stage.disturb(f"unplug {named}")
     if controller.model is Device.VIRTIO_SCSI and not again:  # the second time the disk goes with its controller
         _unplug(stage, f"{controller.disks[0].id}-dev")
     _unplug(stage, controller.id)

@@ -22,6 +22,7 @@ from lab.scenario.service import Reading, Wait, trace_from_log, waits_from_log
 AREA_MIB = 16
 DISK_MIB = 64
 """Three areas and room for one that grows."""
+_KERNEL_LOG = "dmesg.txt"
 _TRACE, _WAITS = "old_iops.1.log", "old_clat.1.log"
 _DIR = "/tmp/lab"  # noqa: S108 - a path in the guest, which has one user
 _PREPARE_S = 120.0
@@ -93,7 +94,7 @@ class Load:
         (self._evidence / "load.fio").write_text(text, encoding="utf-8")
         self._put("load.fio", text)
         end = "echo $? >load.part; mv load.part load.status"
-        fio = f"fio --output-format=json load.fio >load.json 2>load.err; {end}"
+        fio = f'sh -c "echo \\$\\$ >load.pid; exec fio --output-format=json load.fio" >load.json 2>load.err; {end}'
         self.shell.run(
             f"cd {_DIR} && rm -f load.status old_*.log && (setsid sh -c '{fio}' </dev/null >/dev/null 2>&1 &)",
             timeout_s=_BEGIN_S,
@@ -107,22 +108,36 @@ class Load:
         """
         return self.shell.run(f"test ! -e {_DIR}/load.status", timeout_s=_BEGIN_S, check=False).exited == 0
 
+    def check_running(self) -> None:
+        """Make sure that fio still runs.
+
+        :raise WorkloadError: it does not: a request failed, or data was wrong; the message holds fio's words.
+        :raise StageError: the guest does not answer.
+        """
+        if not self.is_running():
+            self._collect()
+            raise WorkloadError("fio ended in the middle of the scenario, and does not say why")
+
     def stop(self) -> LoadResult:
         """End fio, fetch what it wrote, and verify the old data.
 
         :raise StuckError: a request never completes.
         :raise WorkloadError: a request failed, data was wrong, or fio ended by itself.
+        :raise DeadlineError: fio does not end, though it waits for no request: it has no time, or a bug of its own.
         :raise StageError: the guest does not answer.
         """
-        self.shell.run(f"test -e {_DIR}/load.status || killall -INT fio", timeout_s=_BEGIN_S, check=False)
+        # Its first process only, which tells its workers: fio 3.33 whose workers are interrupted, too, has been seen to
+        # sleep for ever, in a guest that was left alone.
+        end = f"cd {_DIR} && test -e load.status || kill -INT $(cat load.pid)"
+        self.shell.run(end, timeout_s=_BEGIN_S, check=False)
         try:
             self._make_deadline(_END_S).wait_for("fio", lambda: (not self.is_running()) or None, interval_s=0.1)
         except DeadlineError as err:
-            self.shell.run("true", timeout_s=_BEGIN_S)
-            raise StuckError(
-                f"fio does not end, though it was told to {_END_S:g} s ago and the guest answers: a request never"
-                " completes"
-            ) from err
+            self._save_kernel_log()
+            told = f"fio does not end, though it was told to {_END_S:g} s ago and the guest answers"
+            if not self._has_in_flight():
+                raise DeadlineError(f"{told}; it waits for no request") from err
+            raise StuckError(f"{told}: a request never completes") from err
         result = self._collect()
         self.verify_old()
         return result
@@ -142,8 +157,17 @@ class Load:
         """Tell whether fio has requests in flight; its log is written when it ends."""
         if not self.is_running():
             raise WorkloadError(f"fio ended before it was disturbed: {self._text('load.err')[-400:]}")
+        return self._has_in_flight()
+
+    def _has_in_flight(self) -> bool:
+        """Tell whether the disk has requests in flight, as the guest's kernel counts them."""
         inflight = f"read a b c d e f g h inflight rest </sys/block/{self.device.removeprefix('/dev/')}/stat"
         return self.shell.run(f"{inflight}; test $inflight -gt 0", timeout_s=_BEGIN_S, check=False).exited == 0
+
+    def _save_kernel_log(self) -> None:
+        """Keep what the guest's kernel knows beside what it says on its console: the stacks of tasks that wait, too."""
+        said = self.shell.run("echo w >/proc/sysrq-trigger; dmesg", timeout_s=_BEGIN_S, check=False).stdout
+        (self._evidence / _KERNEL_LOG).write_text(said, encoding="utf-8")
 
     def _collect(self) -> LoadResult:
         for name in ("load.json", "load.err", _TRACE, _WAITS):
@@ -153,6 +177,7 @@ class Load:
         completed, failed = _totals((self._evidence / "load.json").read_text(encoding="utf-8"))
         if status not in ("0", str(_INTERRUPTED)) or failed or "verify:" in said:
             told = " ".join(said.strip().splitlines()[:3]) or "it says nothing"
+            self._save_kernel_log()
             raise WorkloadError(
                 f"fio lost or misread data, or a request failed (exit status {status}): {told}",
                 evidence=self._evidence / "load.err",

@@ -50,7 +50,12 @@ def gap_warnings(gaps: Sequence[ServiceGap]) -> tuple[str, ...]:
 
 
 def even_trace(trace: Sequence[Reading]) -> tuple[float, ...]:
-    """Return the readings at even distances from the first one on; 0 where nothing completed."""
+    """Return what :func:`even_readings` do, without their times."""
+    return tuple(reading.iops for reading in even_readings(trace))
+
+
+def even_readings(trace: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Return the readings at even distances from the first one on; 0 where nothing completed: fio is silent then."""
     if not trace or trace[-1].at_s - trace[0].at_s > _LONGEST_TRACE_S:
         return ()
     begin_s, even, place = trace[0].at_s - INTERVAL_S, [], 0
@@ -59,7 +64,8 @@ def even_trace(trace: Sequence[Reading]) -> tuple[float, ...]:
         while place + 1 < len(trace) and trace[place].at_s < middle_s:
             place += 1
         # fio's intervals are a little longer or shorter than asked for; only a reading that is far off means nothing
-        even.append(trace[place].iops if trace[place].at_s - middle_s <= _FAR_OFF * INTERVAL_S else 0.0)
+        iops = trace[place].iops if trace[place].at_s - middle_s <= _FAR_OFF * INTERVAL_S else 0.0
+        even.append(Reading(begin_s + (number + 1) * INTERVAL_S, iops))
     return tuple(even)
 
 

@@ -39,7 +39,9 @@ def migrate(stage: Stage, number: int) -> None:
     stage.qmp("migrate-set-parameters", {"max-bandwidth": _AT_ONCE})
     stage.disturb("migrate")
     stage.qmp("migrate", {"uri": f"tcp:127.0.0.1:{port}"})
-    stage.paused_s += _wait_for_end(source.monitor, stage.make_deadline)
+    total_s, downtime_s = _wait_for_end(source.monitor, stage.make_deadline)
+    stage.mark_after("switch-over", total_s - downtime_s)
+    stage.paused_s += downtime_s
     stage.shell.close()
     console = stage.site.evidence / CONSOLE_LOG  # the guest said its host key where it booted
     try:
@@ -107,8 +109,10 @@ def _port(monitor: Monitor) -> int:
     raise ScenarioError("the destination does not say where it listens (query-migrate has no socket-address)")
 
 
-def _wait_for_end(monitor: Monitor, make_deadline: Callable[[float], Deadline]) -> float:
-    """Wait until the source has handed the guest over, and return for how many seconds it ran on neither side.
+def _wait_for_end(monitor: Monitor, make_deadline: Callable[[float], Deadline]) -> tuple[float, float]:
+    """Wait until the source has handed the guest over.
+
+    :return: seconds that it took, and for how many of them, at the end, the guest ran on neither side.
 
     :raise ScenarioError: the migration failed.
     :raise StageError: it does not end, or QEMU went away.
@@ -121,4 +125,5 @@ def _wait_for_end(monitor: Monitor, make_deadline: Callable[[float], Deadline]) 
     status = make_deadline(STEP_S).wait_for("the migration to end", ended, interval_s=0.05)
     if status["status"] != "completed":
         raise ScenarioError(f"the migration {status['status']}: {status.get('error-desc', 'QEMU does not say why')}")
-    return float(status.get("downtime", 0)) / 1000
+    total_ms, downtime_ms = (float(status.get(name, 0)) for name in ("total-time", "downtime"))
+    return total_ms / 1000, min(total_ms, downtime_ms) / 1000

@@ -12,14 +12,15 @@ from lab.errors import HostError, StageError
 from lab.image.guest_image import GuestImage
 from lab.machine.backend import FileBackend
 from lab.machine.command_line import GuestBoot
-from lab.machine.guest import CONSOLE_LOG, booted, disk_device
+from lab.machine.guest import CONSOLE_LOG, booted
 from lab.machine.guest_shell import RunKey
 from lab.machine.mapping import Device, IOThreadMapping
 from lab.machine.process import tail_of
-from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, iothread_ids
+from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, disk_device, iothread_ids
 from lab.scenario.catalogue import Scenario
 from lab.scenario.kernel_log import stall_lines, warning_lines
 from lab.scenario.load import DISK_MIB, Load
+from lab.scenario.metrics import even_readings
 from lab.scenario.play import play
 from lab.scenario.service import Mark, Reading, ServiceGap
 from lab.scenario.site import Site, image_folder, keyed, new_image
@@ -61,7 +62,7 @@ class ScenarioResult:
     paused_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as a JSON object, its trace included."""
+        """Return the result as a JSON object, its trace included, with a reading where nothing completed."""
         return {
             "scenario": self.name,
             "verdict": self.verdict.value,
@@ -74,7 +75,7 @@ class ScenarioResult:
             "completed": self.completed,
             "gaps": [gap.to_json() for gap in self.gaps],
             "marks": [{"event": mark.name, "at_s": round(mark.at_s, 3)} for mark in self.marks],
-            "trace": [[round(reading.at_s, 3), reading.iops] for reading in self.trace],
+            "trace": [[round(reading.at_s, 3), reading.iops] for reading in even_readings(self.trace)],
             "warnings": list(self.warnings),
         }
 
@@ -113,19 +114,19 @@ def perform(scenario: Scenario, ground: Ground, *, times: int, evidence: Path) -
     except OSError as err:
         raise HostError(f"the evidence of {scenario.name} cannot be written: {err}") from err
     return ScenarioResult(
-        scenario.name,
-        verdict,
-        reason,
-        times if scenario.repeatable else 1,
-        time.monotonic() - start,
-        evidence,
-        seen.completed,
-        seen.gaps(),
-        tuple(seen.marks),
-        seen.trace,
-        warnings_of(seen, evidence),
-        seen.seconds,
-        seen.paused_s,
+        name=scenario.name,
+        verdict=verdict,
+        reason=reason,
+        times=scenario.turns(times),
+        seconds=time.monotonic() - start,
+        evidence=evidence,
+        completed=seen.completed,
+        gaps=seen.gaps(),
+        marks=tuple(seen.marks),
+        trace=seen.trace,
+        warnings=warnings_of(seen, evidence),
+        scenario_s=seen.seconds,
+        paused_s=seen.paused_s,
     )
 
 

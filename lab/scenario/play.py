@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from lab.errors import StageError
-from lab.machine.guest import CONSOLE_LOG, Guest, fallback_warning, mapping_difference
+from lab.machine.guest import CONSOLE_LOG, Guest, mapping_objection
 from lab.machine.process import tail_of
 from lab.scenario.catalogue import Scenario
 from lab.scenario.fault import fault_of
@@ -47,7 +48,7 @@ def play(
         if ramp_s:
             stage.settle(ramp_s)
         begun_s, rested_s = clock(), stage.rested_s
-        for number in range(times if scenario.repeatable else 1):
+        for number in range(scenario.turns(times)):
             scenario.perform(stage, number)
         seen.seconds = clock() - begun_s - (stage.rested_s - rested_s)
         seen.paused_s = stage.paused_s
@@ -59,12 +60,13 @@ def play(
             _check_kernel_log(stage, booted_in, said_before)
     except StageError as err:
         cause = err if stage.guest_ended else stage.guest.why(err)
-        seen.clock = stage.clock
         seen.fault = fault_of(stage.guest, cause, make_deadline=stage.make_deadline)
+        seen.complaint = next((lines[0] for _, lines in _complaints(stage, booted_in, said_before)), "")
         if cause is err:
             raise
         raise cause from err
-    seen.clock = stage.clock
+    finally:
+        seen.clock = stage.clock
 
 
 def prove_mapping(guest: Guest) -> None:
@@ -73,26 +75,30 @@ def prove_mapping(guest: Guest) -> None:
     :raise ScenarioError: it is another one, or QEMU runs on without IOThreads.
     :raise MonitorError: QEMU does not answer.
     """
-    for controller in guest.spec.controllers:
-        difference = mapping_difference(guest, controller)
-        if difference is not None:
-            raise ScenarioError(f"{controller.id} does not have the mapping that was asked for: {difference}")
-    fallback = fallback_warning(guest.evidence)
-    if fallback is not None:
-        raise ScenarioError(f"QEMU runs on without IOThreads: {fallback}")
+    objection = mapping_objection(guest, guest.spec.controllers, guest.evidence)
+    if objection is not None:
+        raise ScenarioError(objection)
 
 
 def _check_kernel_log(stage: Stage, booted_in: Guest, said_before: int) -> None:
     """Make sure that the guest's kernel had nothing to complain about since it was loaded.
 
-    :param said_before: bytes of the console that it was booted with.
     :raise ScenarioError: it had; the message holds its first words.
+    """
+    for console, lines in _complaints(stage, booted_in, said_before):
+        raise ScenarioError(f"the guest's kernel complained: {lines[0]}", evidence=console)
+
+
+def _complaints(stage: Stage, booted_in: Guest, said_before: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield consoles with what the guest's kernel complained about since it was loaded.
+
+    :param said_before: bytes of the console that it was booted with.
     """
     consoles = {stage.guest.evidence / CONSOLE_LOG: 0} | {booted_in.evidence / CONSOLE_LOG: said_before}
     for console, from_byte in consoles.items():
         broken = broken_lines(tail_of(console, from_byte=from_byte))
         if broken:
-            raise ScenarioError(f"the guest's kernel complained: {broken[0]}", evidence=console)
+            yield console, broken
 
 
 def _console_bytes(guest: Guest) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from lab.errors import DeadlineError, MonitorError, StageError
+from lab.scenario.site import old_data
 from lab.scenario.stage import STEP_S, ScenarioError, Stage
 
 _PAUSE_S = 1.0
@@ -44,30 +46,31 @@ def power_off(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenar
 
     Not by ``system_powerdown``: that presses a button, and nothing in the guest listens to it.
     """
-    stage.settle()
-    stage.guest_ended = True
-    with suppress(StageError):  # the connection may go before the command is acknowledged
+    with _ending(stage, "a power-off from the guest"), suppress(StageError):  # the connection may go before the answer
         stage.shell.run("(sleep 0.2; poweroff -f) >/dev/null 2>&1 &", timeout_s=STEP_S)
-    _check_end(stage, "a power-off from the guest")
 
 
 def quit_under_load(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
     """End QEMU with requests in flight (quit): it must end by itself, in time and without an error."""
-    stage.settle()
-    stage.guest_ended = True
-    with suppress(MonitorError):  # it may close the connection before its answer is out
+    with _ending(stage, "quit"), suppress(MonitorError):  # it may close the connection before its answer is out
         stage.guest.monitor.execute("quit", timeout_s=STEP_S)
-    _check_end(stage, "quit")
 
 
-def _check_end(stage: Stage, what: str) -> None:
-    """Make sure that QEMU ends, and in good order.
+@contextmanager
+def _ending(stage: Stage, what: str) -> Iterator[None]:
+    """Make sure that the block makes QEMU end, in good order, and that the old data is left as it was.
 
-    :raise ScenarioError: it ended with an error.
+    :raise ScenarioError: it ended with an error, or the data is damaged.
     :raise DeadlineError: it does not end; whether it hangs has to be looked at.
     """
+    stage.settle()
+    before = old_data(stage.site.disk_file)
+    stage.guest_ended = True
+    yield
     code = stage.guest.process.ended_within(STEP_S)
     if code is None:
         raise DeadlineError(f"QEMU did not end within {STEP_S:g} s of {what}, with requests in flight")
     if code != 0:
         raise ScenarioError(f"QEMU ended with status {code} on {what}, with requests in flight")
+    if old_data(stage.site.disk_file) != before:
+        raise ScenarioError(f"the data that was there before is damaged after {what}, with requests in flight")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab.machine.command_line import GuestBoot
 from lab.machine.guest_shell import RunKey
+from lab.scenario.load import AREA_MIB
 from lab.settings import cache_dir
 from lab.virtio.scratch import remove_left_folders, scratch_folder
 
@@ -49,6 +50,12 @@ def new_image(folder: Path, size_bytes: int) -> Path:
     path.touch()
     os.truncate(path, size_bytes)
     return path
+
+
+def old_data(image: Path) -> bytes:
+    """Return what a raw image holds where fio wrote the old data, which nobody changes: as this host sees it."""
+    with image.open("rb") as stream:
+        return stream.read(AREA_MIB << 20)
 
 
 def keyed(boot: GuestBoot, key: RunKey) -> GuestBoot:

@@ -32,6 +32,7 @@ class Seen:
     :param seconds: what the scenario took of the host's time, without the pauses in which the load was left alone.
     :param paused_s: how long the guest was stopped.
     :param clock: how fast the guest's clock ran; None where nothing was disturbed.
+    :param complaint: what the guest's kernel said on its console when something went wrong; often nothing.
     :param fault: how the machine hangs, or what its guest's kernel ended with; None where it may be slow only.
     """
 
@@ -43,6 +44,7 @@ class Seen:
     paused_s: float = 0.0
     clock: ClockRate | None = None
     fault: str | None = None
+    complaint: str = ""
 
     @property
     def clock_is_wrong(self) -> bool:
@@ -55,6 +57,11 @@ class Seen:
 
     def judge(self, err: StageError) -> tuple[Verdict, str]:
         """Return verdict and reason for what ended a scenario."""
+        verdict, reason = self._judge(err)
+        more = self.complaint and self.complaint not in reason
+        return verdict, f"{reason}; the guest's kernel complained: {self.complaint}" if more else reason
+
+    def _judge(self, err: StageError) -> tuple[Verdict, str]:
         if isinstance(err, BootError):
             return Verdict.UNDECIDED, err.message
         if isinstance(err, DeadlineError | GuestError | MonitorError | StuckError) and not isinstance(err, CrashError):

@@ -1,7 +1,7 @@
 """``lab scenario``."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lab.build.arms import Arms
 from lab.cli import scenario as module
 from lab.cli.scenario import scenario_command
 from lab.errors import ExitCode, InputError
@@ -18,29 +17,32 @@ from lab.scenario.perform import Ground, ScenarioResult
 from lab.scenario.service import ServiceGap
 from lab.scenario.verdict import Verdict
 from tests.unit.cli.test_compare import run
-from tests.unit.experiment.made_up import IMAGE, arms
+from tests.unit.experiment.made_up import IMAGE
 
 GAP = ServiceGap("mirror", 1.0, 1000.0, 0.0, 0.4, 0.7)
 
 
 @pytest.fixture
-def performed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Verdict]:
+def performed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Verdict]:
     """Replace builds, image, probe and guests; verdicts by the name of the binary's folder."""
+    (tmp_path / "baseline" / "firmware").mkdir(parents=True)
     verdicts = {"baseline": Verdict.PASSED, "candidate": Verdict.PASSED}
 
     def perform(scenario: Scenario, ground: Ground, *, times: int, evidence: Path) -> ScenarioResult:
         assert evidence.is_dir()
-        verdict = verdicts[ground.qemu.parts[0]]
+        arm = ground.qemu.parent.name
+        assert ground.firmware == ((ground.qemu.parent / "firmware",) if arm == "baseline" else ())
+        verdict = verdicts[arm]
         reason = "" if verdict is Verdict.PASSED else "data was lost"
         return ScenarioResult(scenario.name, verdict, reason, times, 1.0, evidence, 5, (GAP,))
 
-    def built(series: Any) -> Callable[..., Arms]:
-        return lambda *_words, **_more: replace(arms(), series=series)
+    def asked(options: Mapping[str, Any], *, progress: object) -> dict[str, Path]:
+        named = ("baseline", "candidate") if options["series"] or options["candidate"] else ("baseline",)
+        return {arm: tmp_path / arm / "qemu-system-x86_64" for arm in named}
 
     monkeypatch.setattr(module, "perform", perform)
     monkeypatch.setattr(module, "require_packages", lambda: None)
-    monkeypatch.setattr(module, "arms_from_request", built(SimpleNamespace(title="series")))
-    monkeypatch.setattr(module, "base_from_request", built(None))
+    monkeypatch.setattr(module, "asked_binaries", asked)
     monkeypatch.setattr(module, "load_recipe", lambda _path: None)
     monkeypatch.setattr(module, "build_image", lambda _recipe, progress: IMAGE)
     monkeypatch.setattr(module, "probe_accelerator", lambda *_words, **_more: SimpleNamespace(accelerator="tcg"))
@@ -61,7 +63,7 @@ def test_a_base_that_takes_it_exits_with_zero(
     """One line per scenario, with what it cost the guest."""
     assert run(scenario_command, "mirror", "--evidence", tmp_path / "e", "--quiet") == ExitCode.DONE
     out = capsys.readouterr().out
-    assert "mirror           passed         0.40 s     0.70 s" in out and "candidate" not in out
+    assert "mirror           passed         1  100 %     0.40 s     0.70 s" in out and "candidate" not in out
 
 
 def test_a_series_that_breaks_something_is_a_finding_in_words(
@@ -79,10 +81,12 @@ def test_a_series_that_mends_something_exits_with_zero(
 ) -> None:
     """JSON has both arms, their traces and the sentence."""
     performed["baseline"] = Verdict.FAILED
-    words = ("mirror", "--series", "s.mbox", "--evidence", tmp_path / "e", "--quiet", "--json")
+    binaries = ("--qemu", "a", "--candidate", "b")
+    words = ("mirror", *binaries, "--evidence", tmp_path / "e", "--quiet", "--json")
     assert run(scenario_command, *words) == ExitCode.DONE
     value = json.loads(capsys.readouterr().out)
     assert value["changes"] == ["the series mends mirror: data was lost"]
+    assert Path(value["binaries"]["candidate"]).parent.name == "candidate"
     assert value["baseline"][0]["verdict"] == "failed" and value["candidate"][0]["gaps"][0]["recovery_s"] == 0.7
 
 
@@ -99,3 +103,18 @@ def test_evidence_of_another_call_is_not_overwritten(performed: dict[str, Verdic
         run(scenario_command, "mirror", "--evidence", tmp_path, "--quiet")
     with pytest.raises(InputError, match="cannot be a folder"):
         run(scenario_command, "mirror", "--evidence", tmp_path / "file", "--quiet")
+
+
+def test_a_gap_that_was_not_seen_to_end_is_told(
+    performed: dict[str, Verdict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a scenario without one has none."""
+    gaps = {"mirror": (GAP, replace(GAP, recovery_s=None)), "quit": ()}
+
+    def perform(scenario: Scenario, _ground: Ground, *, times: int, evidence: Path) -> ScenarioResult:
+        return ScenarioResult(scenario.name, Verdict.PASSED, "", times, 1.0, evidence, gaps=gaps[scenario.name])
+
+    monkeypatch.setattr(module, "perform", perform)
+    run(scenario_command, "mirror", "quit", "--evidence", tmp_path / "e", "--quiet")
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert {"mirror passed 1 100 % 0.40 s not seen", "quit passed 1 - - -"} <= set(rows)

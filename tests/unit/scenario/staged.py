@@ -62,6 +62,7 @@ def staged(
     spec = MachineSpec("tcg", 2, 512, (IOThread("iothread0"), IOThread("iothread1")), (controller,))
     (folder / "qemu.log").touch()
     (folder / "console.log").touch()
+    (folder / "disk0.raw").touch()
     talk = FakeShell({**QUIET, **(shell or {})})
     clock = FakeClock()
     monitor = EventMonitor(qmp or {}, events or {})

@@ -25,3 +25,8 @@ def test_names_that_are_none_or_do_not_suit_are_refused() -> None:
         scenarios_from_names(("miror",), Device.VIRTIO_SCSI)
     with pytest.raises(InputError, match="needs virtio-scsi-pci"):
         scenarios_from_names(("lun-reset",), Device.VIRTIO_BLK)
+
+
+def test_what_cannot_be_repeated_has_one_turn() -> None:
+    """A guest that was powered off is not there for a second one."""
+    assert SCENARIOS["mirror"].turns(5) == 5 and SCENARIOS["power-off"].turns(5) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import GuestError, StageError, WorkloadError
+from lab.errors import DeadlineError, GuestError, StageError, WorkloadError
 from lab.machine.guest_shell import ShellResult
 from lab.scenario.load import Load, StuckError
 from lab.testing import Answer, FakeClock, FakeShell
@@ -20,7 +20,7 @@ REPORT = json.dumps(
 )
 LOG = "1000100, 500, 0, 4096, 0\n"
 ENDED: dict[str, Answer] = {
-    "killall": "",
+    "kill -INT": "",
     "test ! -e": (1, "", ""),
     "cat /tmp/lab/load.json": f"fio: a warning\n{REPORT}\nfio: terminating on signal 2\n",
     "cat /tmp/lab/load.err": "",
@@ -29,6 +29,7 @@ ENDED: dict[str, Answer] = {
     "cat /tmp/lab/load.status": "128\n",
     "mkdir": "",
     "fio --output-format=terse": "",
+    "sysrq-trigger; dmesg": "sd 0:0:0:0: [sda] tag#799 FAILED\n",
 }
 
 
@@ -61,15 +62,33 @@ def test_lost_or_wrong_data_is_a_failure(tmp_path: Path, change: dict[str, Answe
         load(tmp_path, {**ENDED, **change}).stop()
 
 
+def test_a_fio_that_ended_in_the_middle_is_told_with_its_words(tmp_path: Path) -> None:
+    """And with the kernel's, as evidence; one that runs is not."""
+    load(tmp_path, {"test ! -e": ""}).check_running()
+    change: dict[str, Answer] = {"cat /tmp/lab/load.status": "1\n", "cat /tmp/lab/load.err": "fio: io_u error\n"}
+    with pytest.raises(WorkloadError, match=r"a request failed \(exit status 1\): fio: io_u error"):
+        load(tmp_path, {**ENDED, **change}).check_running()
+    assert "tag#799 FAILED" in (tmp_path / "dmesg.txt").read_text()
+    with pytest.raises(WorkloadError, match="does not say why"):
+        load(tmp_path, ENDED).check_running()
+
+
 def test_a_request_that_never_completes_keeps_fio(tmp_path: Path) -> None:
     """The guest answers and fio does not end: its disk hangs."""
     with pytest.raises(StuckError, match="never completes"):
-        load(tmp_path, {**ENDED, "test ! -e": "", "true": ""}).stop()
+        load(tmp_path, {**ENDED, "test ! -e": "", "/sys/block/sda/stat": ""}).stop()
+    assert (tmp_path / "dmesg.txt").exists()
+
+
+def test_a_fio_that_waits_for_nothing_is_late_by_itself(tmp_path: Path) -> None:
+    """Its disk is not blamed: no request is in flight."""
+    with pytest.raises(DeadlineError, match="waits for no request"):
+        load(tmp_path, {**ENDED, "test ! -e": "", "/sys/block/sda/stat": (1, "", "")}).stop()
 
 
 def test_a_guest_that_does_not_answer_is_not_blamed_on_the_disk(tmp_path: Path) -> None:
     """Then nobody knows."""
-    silent: dict[str, Answer] = {**ENDED, "test ! -e": "", "true": GuestError("the guest went away")}
+    silent: dict[str, Answer] = {**ENDED, "test ! -e": "", "sysrq-trigger; dmesg": GuestError("the guest went away")}
     with pytest.raises(GuestError, match="went away"):
         load(tmp_path, silent).stop()
 

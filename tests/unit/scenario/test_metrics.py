@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from lab.scenario.catalogue import SCENARIOS
 from lab.scenario.metrics import (
     SCENARIO_METRICS,
+    even_readings,
     even_trace,
     events_from_seen,
     gap_warnings,
@@ -62,6 +63,7 @@ def test_an_uneven_trace_is_made_even() -> None:
     """fio's intervals are a little long or short, which is no gap; half a second without a reading is."""
     uneven = [Reading(10.1, 5), Reading(10.21, 6), Reading(10.29, 7), Reading(10.41, 8), Reading(11.0, 9)]
     assert even_trace(uneven) == (5, 6, 7, 8, 0, 0, 0, 0, 0, 9)
+    assert [round(reading.at_s, 3) for reading in even_readings(uneven)][:5] == [10.1, 10.2, 10.3, 10.4, 10.5]
     assert even_trace([]) == () and even_trace([Reading(0, 1), Reading(1e9, 1)]) == ()
 
 

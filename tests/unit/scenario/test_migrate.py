@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import BootError, CrashError, DeadlineError, MonitorError, StageError
+from lab.errors import BootError, CrashError, DeadlineError, RefusedError, StageError
 from lab.scenario import migrate as module
 from lab.scenario.migrate import _destination, _port, _wait_for_end, _why, _with_other_mapping
 from lab.scenario.stage import ScenarioError
@@ -34,8 +34,8 @@ def test_a_migration_that_fails_is_a_finding() -> None:
     failed = {"status": "failed", "error-desc": "load of migration failed: Invalid argument"}
     with pytest.raises(ScenarioError, match="failed: load of migration failed"):
         _wait_for_end(FakeMonitor({"query-migrate": failed}), FakeClock().deadline)
-    completed = {"status": "completed", "downtime": 250}
-    assert _wait_for_end(FakeMonitor({"query-migrate": completed}), FakeClock().deadline) == 0.25
+    completed = {"status": "completed", "total-time": 3000, "downtime": 250}
+    assert _wait_for_end(FakeMonitor({"query-migrate": completed}), FakeClock().deadline) == (3.0, 0.25)
 
 
 def test_a_destination_that_ended_is_a_crash(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_destination_that_does_not_start(
 
 def test_a_destination_that_refuses_to_listen_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With QEMU's words."""
-    stage = staged(tmp_path, qmp={"migrate-incoming": MonitorError("QEMU refused a command: no such device")})
+    stage = staged(tmp_path, qmp={"migrate-incoming": RefusedError("QEMU refused a command: no such device")})
 
     @contextmanager
     def started(*_words: object, **_more: object) -> Iterator[tuple[object, object]]:

@@ -64,9 +64,9 @@ class _Ending(FakeShell):
     """A shell in whose guest fio runs until it is told to end."""
 
     def run(self, command: str, *, timeout_s: float, check: bool = True) -> Any:
-        """Answer; after killall fio has ended."""
+        """Answer; once it was told to, fio has ended."""
         if command == "test ! -e /tmp/lab/load.status":
-            ended = any("killall" in earlier for earlier in self.commands)
+            ended = any("kill -INT" in earlier for earlier in self.commands)
             self.answers = {command: (1, "", "") if ended else "", **self.answers}
             self.answers[command] = (1, "", "") if ended else ""
         return super().run(command, timeout_s=timeout_s, check=check)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import CrashError, DeadlineError
+from lab.errors import CrashError, DeadlineError, WorkloadError
+from lab.machine.guest import CONSOLE_LOG
 from lab.scenario import play as module
 from lab.scenario.catalogue import Scenario
 from lab.scenario.load import LoadResult
@@ -75,3 +76,16 @@ def test_a_crash_outweighs_what_was_noticed_first(stage: Stage, monkeypatch: pyt
     stage.guest.process.exited = None  # type: ignore[attr-defined]
     with pytest.raises(ScenarioError, match="aborted"):
         play(Scenario("s", tell), stage, Seen(), times=1)
+
+
+def test_what_the_kernel_complained_of_goes_with_what_went_wrong(stage: Stage) -> None:
+    """fio says that a request failed; the console says which."""
+
+    def lose(on: Stage, _number: int) -> None:
+        (on.guest.evidence / CONSOLE_LOG).write_text("I/O error, dev sda, sector 40784\n")
+        raise WorkloadError("a request failed")
+
+    seen = Seen()
+    with pytest.raises(WorkloadError):
+        play(Scenario("s", lose), stage, seen, times=1)
+    assert seen.complaint == "I/O error, dev sda, sector 40784"

@@ -1,11 +1,14 @@
 """Resets, pauses and ends, against a QEMU that answers from a table."""
 
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from lab.errors import DeadlineError, GuestError, MonitorError, StageError
+from lab.scenario.load import AREA_MIB
 from lab.scenario.reset import power_off, quit_under_load, reset_lun, stop_and_continue
 from lab.scenario.stage import ScenarioError, Stage
 from tests.unit.scenario.staged import executed, staged
@@ -54,3 +57,21 @@ def test_a_qemu_that_quits_with_zero_has_passed(tmp_path: Path) -> None:
     stage.guest.process.exited = 0  # type: ignore[attr-defined]
     quit_under_load(stage, 0)
     assert stage.guest_ended
+
+
+@pytest.mark.parametrize(("offset_mib", "damaged"), [(AREA_MIB - 1, True), (AREA_MIB, False)])
+def test_old_data_must_outlive_the_end(tmp_path: Path, offset_mib: int, damaged: bool) -> None:
+    """There is no guest any more that could verify it; new data is written to the last moment."""
+    stage = staged(tmp_path)
+    os.truncate(stage.site.disk_file, (AREA_MIB + 1) << 20)
+    stage.settle = lambda seconds=0.0: None  # type: ignore[method-assign]
+    stage.guest.process.exited = 0  # type: ignore[attr-defined]
+
+    def quits(*_words: object, **_more: object) -> None:
+        with stage.site.disk_file.open("r+b") as disk:
+            disk.seek(offset_mib << 20)
+            disk.write(b"x")
+
+    stage.guest.monitor.execute = quits  # type: ignore[method-assign]
+    with pytest.raises(ScenarioError, match="damaged after quit") if damaged else nullcontext():
+        quit_under_load(stage, 0)

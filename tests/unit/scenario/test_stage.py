@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import CrashError, DeadlineError, GuestError, MonitorError, StageError
+from lab.errors import CrashError, DeadlineError, GuestError, MonitorError, RefusedError, StageError, WorkloadError
 from lab.machine.mapping import Device
 from lab.scenario.stage import ScenarioError, Stage
 from lab.testing import Answer
 from tests.unit.scenario.staged import staged
+from tests.unit.scenario.test_load import ENDED
 
-REFUSED = MonitorError("QEMU refused a command: no such node")
+REFUSED = RefusedError("QEMU refused a command: no such node")
 GONE = MonitorError("the QMP connection failed while waiting for the answer")
 
 
@@ -40,6 +41,8 @@ def test_a_disturbance_is_marked_on_the_guest_s_clock(tmp_path: Path) -> None:
     stage.disturb("pivot")
     assert [(mark.name, mark.at_s) for mark in stage.marks] == [("mirror", 1001.3), ("pivot", 1002.6)]
     assert stage.clock is None and stage.rested_s == 2.6
+    stage.mark_after("switch-over", 0.4)
+    assert stage.marks[-1].name == "switch-over" and stage.marks[-1].at_s == pytest.approx(1003.0)
 
 
 def test_the_guest_s_clock_is_held_against_the_host_s_before_anything_is_disturbed(tmp_path: Path) -> None:
@@ -61,8 +64,9 @@ def test_the_first_of_several_events_is_taken(tmp_path: Path) -> None:
 
 def test_a_load_that_ended_by_itself_ends_the_scenario(tmp_path: Path) -> None:
     """fio ends where data is wrong."""
-    with pytest.raises(ScenarioError, match="fio ended"):
-        staged(tmp_path, shell={"test ! -e /tmp/lab/load.status": (1, "", "")}).settle()
+    shell = {**ENDED, "test ! -e /tmp/lab/load.status": (1, "", ""), "cat /tmp/lab/load.status": "1\n"}
+    with pytest.raises(WorkloadError, match="a request failed"):
+        staged(tmp_path, shell=shell).settle()
 
 
 def test_a_qemu_that_ended_is_a_crash(tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_a_job_that_pivots_is_told_to_when_it_is_ready(tmp_path: Path) -> None:
     }
     stage = staged(tmp_path, qmp={"job-complete": {}}, events=events)
     stage.end_block_job("j", pivot=True)
-    assert [mark.name for mark in stage.marks] == ["complete j"]
+    assert [mark.name for mark in stage.marks] == ["job-complete"]
 
 
 def test_a_scenario_error_is_an_error_of_a_stage() -> None:

@@ -38,6 +38,16 @@ def test_a_fault_is_a_failure(error: StageError) -> None:
     assert Seen(fault="QEMU sleeps").judge(error) == (Verdict.FAILED, "QEMU sleeps: no")
 
 
+def test_what_the_kernel_complained_of_is_told_beside_the_reason() -> None:
+    """Once: fio says that a request failed, the kernel which one."""
+    seen = Seen(complaint="I/O error, dev sda, sector 40784")
+    verdict, reason = seen.judge(WorkloadError("a request failed"))
+    assert verdict is Verdict.FAILED
+    assert reason == "a request failed; the guest's kernel complained: I/O error, dev sda, sector 40784"
+    again = "the guest's kernel complained: I/O error, dev sda, sector 40784"
+    assert seen.judge(ScenarioError(again)) == (Verdict.FAILED, again)
+
+
 def test_a_request_that_is_late_by_a_wrong_clock_is_no_failure() -> None:
     """A guest has been seen whose minute took eight seconds."""
     verdict, reason = Seen(clock=WRONG).judge(LATE)
