@@ -20,7 +20,7 @@ def unlike_reasons(results: Results) -> tuple[str, ...]:
     forced = bool(results.builds.get("warnings"))
     if isinstance(baseline, Mapping) and isinstance(candidate, Mapping) and not forced:
         reasons += [
-            f"the builds differ in {key}: {_short(baseline.get(key))} and {_short(candidate.get(key))}"
+            f"the builds differ in {key}: {' and '.join(_unequal_parts(baseline.get(key), candidate.get(key)))}"
             for key in _MUST_BE_ALIKE
             if baseline.get(key) != candidate.get(key)
         ]
@@ -57,9 +57,19 @@ def setting_differences(one: Results, other: Results) -> tuple[str, ...]:
     Blocks, seeds, names and what is judged may differ.
     """
     return (
-        *_differences("the software", one.host, other.host, SOFTWARE),
-        *_differences("the question", dict(one.question.settings), dict(other.question.settings)),
+        *_differences("the software", _software(one), _software(other), SOFTWARE),
+        *_differences("the question", _settings(one), _settings(other)),
     )
+
+
+def _software(results: Results) -> dict[str, object]:
+    """Return what ran beside QEMU. The guest image is on record twice, and old results have it in one place only."""
+    image = dict(results.question.settings).get("image") or None
+    return {"guest_image": image, **{name: results.host[name] for name in SOFTWARE if results.host.get(name)}}
+
+
+def _settings(results: Results) -> dict[str, object]:
+    return {name: text for name, text in results.question.settings if name != "image"}
 
 
 def build_differences(one: Mapping[str, object], other: Mapping[str, object]) -> tuple[str, ...]:
@@ -72,9 +82,24 @@ def _differences(
 ) -> Iterator[str]:
     for key in keys or sorted(set(one) | set(other)):
         if one.get(key) != other.get(key):
-            yield f"{what}: {key} is {_short(one.get(key))} and {_short(other.get(key))}"
+            mine, theirs = _unequal_parts(one.get(key), other.get(key))
+            yield f"{what}: {key} is {mine} and {theirs}"
 
 
-def _short(value: object) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _unequal_parts(one: object, other: object) -> tuple[str, str]:
+    """Return two values as texts, of long ones only what the other does not have: a line of a fio job, an option."""
+    mine, theirs = _parts(one), _parts(other)
+    return _short(part for part in mine if part not in theirs), _short(part for part in theirs if part not in mine)
+
+
+def _parts(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ("not known",)
+    if isinstance(value, Mapping):
+        return tuple(f"{name} {text}" for name, text in value.items())
+    return tuple(map(str, value)) if isinstance(value, list) else tuple(str(value).split("\n"))
+
+
+def _short(parts: Iterable[str]) -> str:
+    text = " ".join(parts) or "without that"
     return text if len(text) <= 60 else f"{text[:57]}..."

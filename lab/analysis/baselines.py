@@ -6,7 +6,6 @@ results it came from may be moved or deleted. It is made complete beside its pla
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from lab.analysis.results import Results, read_results
 from lab.errors import HostError, InputError
+from lab.files import sync
 from lab.settings import state_path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -44,9 +44,9 @@ def save_baseline(name: str, folder: Path) -> Path:
             part.mkdir()
             for file in _FILES:
                 _copy(folder / file, part / file)
-            _sync(part)
+            sync(part)
             part.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as err:
         raise HostError(
             f"the baseline '{name}' cannot be written: {err.strerror}", remedy="see that the disk is not full"
@@ -85,13 +85,4 @@ def _path_of(name: str) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
-    with target.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(target)

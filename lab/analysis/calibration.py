@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from lab.analysis.alike import SOFTWARE
+from lab.analysis.document import validated
 from lab.analysis.question import Question
 from lab.analysis.results import Results
 from lab.errors import InputError
@@ -74,8 +75,9 @@ class PointNoise:
 class Shift:
     """What a campaign of a known kind moved at one point.
 
-    :param kind: ``rebuild`` (the base, built again from nothing) or ``latency`` (added to the candidate's backend).
-    :param latency_ns: what was added; 0 for a rebuild.
+    :param kind: ``rebuild`` (the base, built again from nothing), ``latency`` (added to the candidate's backend) or
+        ``patch`` (a series of known cost).
+    :param latency_ns: what was added to the backend.
     :param change: relative change, with the ends of its interval.
     :param folder: name of the results folder.
     """
@@ -166,12 +168,14 @@ def why_stale(calibration: Calibration, results: Results) -> str:
     """Return why a calibration says nothing about results of the same host, job and profile; empty where it does."""
     then, now = dict(calibration.conditions), dict(conditions_of(results))
     changed = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if "host.guest_image" in changed and "image" in changed:
+        changed.remove("image")  # on record twice
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return f"the calibration of {calibration.measured_at[:10]} had another {', '.join(changed[:3])}{more}"
     if {record.host for record in results.records} - {calibration.target.host}:
         return "runs of other hosts are among these, whose noise the calibration does not know"
-    if results.sessions > 1:
+    if results.controls is not None:
         return "the arms were measured in two sessions, and calibrations are about one"
     return ""
 
@@ -219,11 +223,7 @@ def read_calibration(path: Path) -> Calibration:
         value = json.loads(read_input(path, limit_bytes=_LARGEST_FILE_BYTES))
         if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
             raise InputError(f"{path} is not a calibration of format {FORMAT}", remedy=remedy)
-        return TypeAdapter(Calibration).validate_python(value)
-    except ValidationError as err:
-        first = err.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {key}: {first['msg']}", remedy=remedy) from err
+        return validated(Calibration, value, str(path), remedy=remedy)
     except (ValueError, RecursionError) as err:
         raise InputError(f"{path} is not JSON: {err}", remedy=remedy) from err
 
@@ -244,10 +244,12 @@ def calibration_sentence(calibration: Calibration | None, stale: str = "") -> st
         return "uncalibrated: false alarms of this host have not been measured ('lab calibrate JOB' does)"
     smallest, layout = calibration.smallest_change, calibration.layout_noise
     caught = "no change is caught reliably" if smallest is None else f"a loss of {100 * smallest:.1f} % is caught"
-    moved = "" if layout is None else f"; building the same source again moved the result by {100 * layout:.1f} %"
+    moved = "what building the same source again moves was not measured"
+    if layout is not None:
+        moved = f"building the same source again moved the result by {100 * layout:.1f} %"
     return (
         f"calibrated {calibration.measured_at[:10]} for {calibration.blocks} blocks: false alarms "
         f"{100 * calibration.false_alarm_rate:.1f} % [{100 * calibration.false_alarm_low:.1f}, "
         f"{100 * calibration.false_alarm_high:.1f}] % by resampling, {calibration.alarms} of {calibration.campaigns} "
-        f"real A/A experiments; {caught} in 80 % of experiments{moved}"
+        f"real A/A experiments; {caught} in 80 % of experiments; {moved}"
     )

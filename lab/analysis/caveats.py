@@ -21,6 +21,7 @@ class CaveatKind(StrEnum):
     FAMILY = "family"
     UNLIKE = "unlike"
     HOSTS = "hosts"
+    SESSIONS = "sessions"
     FAILURES = "failures"
     ATTEMPTS = "attempts"
     TIER = "tier"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from lab.analysis.alike import build_differences, host_differences, setting_differences, unlike_reasons
 from lab.analysis.compare import compare_results
 from lab.analysis.results import Results
+from lab.analysis.verdict import Interval
 from lab.errors import InputError, NotComparableError
 from lab.record import Arm, Cell, RunRecord, ScheduledRun
 from lab.units import Metric, text_from_percent
@@ -66,11 +67,12 @@ class Stored:
 def against_stored(results: Results, stored: Stored) -> Results:
     """Return an experiment whose candidate is that of ``results`` and whose baseline is an arm of a stored one.
 
-    Where both hold runs of the same baseline binary, what these moved by between the two sessions is a control: if the
-    host alone moved by more than the smallest effect, no verdict can be given.
+    Where both hold runs of the same baseline binary, what these moved by between the two sessions is a control: what
+    the host may have done by itself is none of the candidate's, and where nothing tells, there is no verdict.
 
     :raise InputError: both are the same folder.
-    :raise NotComparableError: host, kernel, settings or build options differ; each difference is listed.
+    :raise NotComparableError: host, kernel, settings or build options differ (each difference is listed), or the host
+        alone moved by more than the smallest effect.
     """
     other = stored.results
     if results.path.resolve() == other.path.resolve():
@@ -82,12 +84,11 @@ def against_stored(results: Results, stored: Stored) -> Results:
         f"the baseline is the {stored.arm.value} of {other.path.name}, measured at another time: "
         "what the host did between the two is part of every difference"
     )
-    combined = _joined(results, other, stored.arm)
     return replace(
-        combined,
+        _joined(results, other, stored.arm),
         builds={**results.builds, "baseline": builds[Arm.BASELINE]},
-        sessions=2,
-        warnings=(*results.warnings, *other.warnings, note, *_control(results, other)),
+        controls=_controls(results, other),
+        warnings=(*results.warnings, *other.warnings, note),
     )
 
 
@@ -104,14 +105,14 @@ def _joined(results: Results, other: Results, arm: Arm) -> Results:
     return replace(results, schedule=tuple(schedule), records=tuple(records))
 
 
-def _control(results: Results, other: Results) -> tuple[str, ...]:
-    """Return what the runs of one and the same binary moved by between two sessions, one sentence per moved point.
+def _controls(results: Results, other: Results) -> dict[tuple[str, str], Interval]:
+    """Return what the runs of one and the same binary moved by between two sessions; nothing where there are none.
 
     :raise NotComparableError: the host alone moved by more than the smallest effect.
     """
     mine, theirs = _build(results, Arm.BASELINE), _build(other, Arm.BASELINE)
     if not mine or mine.get("binary_sha256") != theirs.get("binary_sha256"):
-        return ("no binary was measured in both sessions, so nothing tells the host's own change from the candidate's",)
+        return {}
     earlier = [_as(run, Arm.BASELINE) for run in other.schedule if run.cell.arm is Arm.BASELINE]
     later = [_as(run, Arm.CANDIDATE) for run in results.schedule if run.cell.arm is Arm.BASELINE]
     runs = [(r, Arm.BASELINE) for r in other.records] + [(r, Arm.CANDIDATE) for r in results.records]
@@ -123,21 +124,19 @@ def _control(results: Results, other: Results) -> tuple[str, ...]:
     moved = compare_results(
         replace(results, schedule=(*earlier, *later), records=tuple(records), builds={}, warnings=())
     )
-    said, beyond = [], []
-    for point in moved.judged:
-        if point.numbers is None:
+    controls, beyond = {}, []
+    for point in moved.points:
+        if point.numbers is None or point.numbers.coverage < 1 - results.question.alpha:
             continue
-        low, high = point.numbers.low - 1, point.numbers.high - 1
-        text = (
-            f"control: at {point.point.id} {point.metric.title} of the same baseline binary moved by "
-            f"{text_from_percent(point.numbers.ratio - 1)} [{text_from_percent(low)}, {text_from_percent(high)}] "
-            "between the two sessions"
-        )
-        said.append(text)
-        if low > point.smallest_effect or high < -point.smallest_effect:
-            beyond.append(text)
+        low, high = controls[point.metric.name, point.point.id] = point.numbers.low, point.numbers.high
+        if point.judged and (low > 1 + point.smallest_effect or high < 1 - point.smallest_effect):
+            beyond.append(
+                f"control: at {point.point.id} {point.metric.title} of the same baseline binary moved by "
+                f"{text_from_percent(point.numbers.ratio - 1)} [{text_from_percent(low - 1)}, "
+                f"{text_from_percent(high - 1)}] between the two sessions"
+            )
     _refuse(results, other, beyond)
-    return tuple(said)
+    return controls
 
 
 def _refuse(one: Results, other: Results, found: Sequence[str]) -> None:

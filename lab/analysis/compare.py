@@ -16,7 +16,7 @@ from lab.analysis.calibration import Calibration, calibration_sentence, why_stal
 from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.family import PointComparison, Setting, compare_family
-from lab.analysis.findings import findings
+from lab.analysis.findings import failures_of, mends
 from lab.analysis.frame import frame_from_records
 from lab.analysis.results import Results
 from lab.analysis.verdict import Verdict, overall
@@ -30,8 +30,11 @@ class Comparison:
     """An experiment, judged.
 
     :param points: by metric (those that decide first), then by point.
+    :param verdict: the gravest of the points that decide; with doubts nothing better than undecided.
     :param caveats: what holds for the whole experiment.
     :param findings: what the candidate breaks, whatever its speed.
+    :param mends: what the baseline fails and the candidate does not.
+    :param doubts: failures that the candidate has more often than the baseline, as may be chance.
     :param frame: the values behind it, see lab/analysis/frame.py.
     :param calibration: what is known of false alarms and sensitivity of the host that measured; None where nothing is.
     """
@@ -41,8 +44,10 @@ class Comparison:
     verdict: Verdict
     caveats: tuple[Caveat, ...]
     findings: tuple[str, ...]
+    mends: tuple[str, ...]
     frame: pd.DataFrame = field(compare=False, repr=False)
     calibration: Calibration | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def calibrated(self) -> bool:
@@ -51,8 +56,23 @@ class Comparison:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return what ``lab`` tells the shell: a finding outweighs a comparison that could not be made."""
-        return ExitCode.FINDING if self.findings else self.verdict.exit_code
+        """Return what ``lab`` tells the shell: a finding outweighs a comparison that could not be made.
+
+        Where the baseline never gets through and the candidate always does, there is nothing to be slower than: such
+        points leave nothing undecided.
+        """
+        if self.findings:
+            return ExitCode.FINDING
+        if self.doubts or not self.mends or not self._candidate_got_through():
+            return self.verdict.exit_code
+        left = [point.verdict for point in self.judged if point.n or point.verdict is not Verdict.INCONCLUSIVE]
+        return overall(left).exit_code if left else ExitCode.DONE
+
+    def _candidate_got_through(self) -> bool:
+        got_through = {record.scheduled.id for record in self.results.ok}
+        return not self.results.undone and all(
+            run.id in got_through for run in self.results.schedule if run.cell.arm is Arm.CANDIDATE
+        )
 
     @property
     def judged(self) -> tuple[PointComparison, ...]:
@@ -76,14 +96,19 @@ def compare_results(results: Results, calibration: Calibration | None = None) ->
         undone=results.undone,
         unsteady=unsteady_caveats(results.ok),
         unasked=_planned(results, Arm.BASELINE) - _planned(results, Arm.CANDIDATE),
+        controls=results.controls,
     )
     compared = compare_family(question.metrics, frame, setting, judged=True)
     present = set(frame["metric"].unique())
     for name, metric in METRICS.items():
         if name in present and metric not in question.metrics:
             compared += compare_family((metric,), frame, setting, judged=False)
-    verdict = overall(point.verdict for point in compared if point.judged)
+    failures = failures_of(results.records, question.alpha)
+    # Missing data is never a pass: with a doubt the points may say what they like.
+    undecided = [Verdict.INCONCLUSIVE] if failures.doubts else []
+    verdict = overall([*(point.verdict for point in compared if point.judged), *undecided])
     caveats = [Caveat(CaveatKind.UNLIKE, reason) for reason in setting.unlike]
+    caveats += [Caveat(CaveatKind.FAILURES, f"no pass: {text}") for text in failures.doubts]
     caveats += experiment_caveats(results)
     if question.known_verdict and question.known_verdict != verdict.value:
         text = f"the demonstration series is known to be {question.known_verdict}, this experiment says {verdict.value}"
@@ -91,7 +116,8 @@ def compare_results(results: Results, calibration: Calibration | None = None) ->
     stale = why_stale(calibration, results) if calibration else ""
     caveats.append(Caveat(CaveatKind.CALIBRATION, calibration_sentence(calibration, stale)))
     known = None if stale else calibration
-    return Comparison(results, tuple(compared), verdict, tuple(caveats), findings(results.records), frame, known)
+    found = failures.findings, mends(results.records)
+    return Comparison(results, tuple(compared), verdict, tuple(caveats), *found, frame, known, failures.doubts)
 
 
 def _planned(results: Results, arm: Arm) -> frozenset[tuple[int, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 from lab.analysis.calibration import Calibration
 from lab.analysis.compare import Comparison
 from lab.analysis.family import PointComparison
+from lab.analysis.verdict import ANYTHING, Interval
 
 
 def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
             "ok": len(comparison.results.ok),
         },
         "findings": list(comparison.findings),
+        "doubts": list(comparison.doubts),
+        "mends": list(comparison.mends),
         "warnings": [caveat.text for caveat in comparison.caveats],
         "points": [_json_from_point(point) for point in comparison.points],
     }
@@ -64,11 +67,28 @@ def _json_from_point(point: PointComparison) -> dict[str, Any]:
         "ratio_low": numbers.low if numbers else None,
         "ratio_high": numbers.high if numbers else None,
         "coverage": numbers.coverage if numbers else None,
+        **_json_from_difference(point),
         "p": point.p,
         "p_adjusted": numbers.p_adjusted if numbers else None,
         "smallest_effect": point.smallest_effect,
         "verdict": point.verdict.value,
         "ruled_out": point.ruled_out,
+        "host_moved": _json_from_interval(point.moved),
         "runs_needed": point.runs_needed,
         "warnings": [caveat.text for caveat in point.caveats],
     }
+
+
+def _json_from_difference(point: PointComparison) -> dict[str, float | None]:
+    """Return what the ratio and its interval are in the unit of the metric, at the median of the baseline."""
+    numbers, baseline = point.numbers, point.baseline
+    ratios = (None, None, None) if numbers is None else (numbers.ratio, numbers.low, numbers.high)
+    return {
+        name: None if ratio is None or baseline is None else baseline * (ratio - 1)
+        for name, ratio in zip(("difference", "difference_low", "difference_high"), ratios, strict=True)
+    }
+
+
+def _json_from_interval(moved: Interval | None) -> list[float] | None:
+    """Return the ends; null for arms of one session, and where a host may have done anything."""
+    return None if moved in (None, ANYTHING) else list(moved)

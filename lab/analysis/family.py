@@ -16,9 +16,9 @@ from lab.analysis.question import Question
 from lab.analysis.sample_caveats import drift_caveats, sample_caveats
 from lab.analysis.samples import medians
 from lab.analysis.signflip import Intervals, blocks_for_level, blocks_to_decide, intervals, p_values
-from lab.analysis.verdict import Numbers, Verdict, judge
+from lab.analysis.verdict import ANYTHING, Interval, Numbers, Verdict, judge, own_interval
 from lab.record import Point
-from lab.units import Metric
+from lab.units import Metric, text_from_signed
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,9 @@ class PointComparison:
     :param p: two-sided, of this point alone; None with fewer than two pairs.
     :param smallest_effect: the relative change that matters.
     :param runs_needed: runs of each arm (that is blocks) that would probably decide it; None where it is decided, or
-        where there are too few pairs to know the spread.
+        where there are too few pairs to know the spread, or where the host is in the way.
+    :param moved: the interval of the ratio by which the host moved between the sessions of the arms, from a control;
+        None for arms of one session.
     """
 
     point: Point
@@ -50,13 +52,17 @@ class PointComparison:
     verdict: Verdict
     runs_needed: int | None
     caveats: tuple[Caveat, ...]
+    moved: Interval | None = None
 
     @property
     def ruled_out(self) -> float | None:
         """Return the relative change beyond which the interval rules out any, at its coverage; None for a finding."""
         if self.numbers is None or self.verdict not in (Verdict.NO_CHANGE_DETECTED, Verdict.INCONCLUSIVE):
             return None
-        return max(abs(self.numbers.low - 1), abs(self.numbers.high - 1))
+        if self.moved == ANYTHING:
+            return None
+        low, high = own_interval(self.numbers, self.moved)
+        return max(abs(low - 1), abs(high - 1))
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class Setting:
     :param unsteady: by id of the point, caveats on runs that were not in steady state.
     :param unasked: (block, id of the point) of runs of the candidate that nobody planned though the baseline's were: a
         stored baseline may have more blocks.
+    :param controls: as in :class:`~lab.analysis.results.Results`.
     """
 
     question: Question
@@ -79,6 +86,7 @@ class Setting:
     undone: int
     unsteady: Mapping[str, Sequence[Caveat]]
     unasked: frozenset[tuple[int, str]] = frozenset()
+    controls: Mapping[tuple[str, str], Interval] | None = None
 
 
 def compare_family(
@@ -185,13 +193,16 @@ def _compare_point(
 ) -> PointComparison:
     question, point = setting.question, setting.points[one.column]
     effect = question.effect_of(one.metric)
-    verdict = judge(one.numbers, one.metric.better, smallest_effect=effect, alpha=question.alpha)
+    moved = None if setting.controls is None else setting.controls.get((one.metric.name, point.id), ANYTHING)
+    verdict = judge(one.numbers, one.metric.better, smallest_effect=effect, alpha=question.alpha, moved=moved)
     caveats = [*odd, *_verdict_caveats(one, verdict, question.alpha)]
+    if moved is not None:
+        caveats.append(_control_caveat(one, verdict, moved, question.alpha))
     unlike = int(one.summary.unlike[one.column])
     if unlike:
         text = f"in {unlike} blocks the two runs were made on different hosts or accelerators"
         caveats.append(Caveat(CaveatKind.UNLIKE, text))
-    needed = one.runs_needed(effect, question.alpha) if verdict is Verdict.INCONCLUSIVE else None
+    needed = one.runs_needed(effect, question.alpha) if verdict is Verdict.INCONCLUSIVE and moved is None else None
     lost = int(one.summary.lost[one.column])
     if lost and not setting.undone and verdict in (Verdict.NO_CHANGE_DETECTED, Verdict.IMPROVED):
         # The candidate may fail just where it is slow. Without those runs the others are no pass.
@@ -215,6 +226,7 @@ def _compare_point(
         verdict=verdict,
         runs_needed=needed,
         caveats=(*caveats, *setting.unsteady.get(point.id, ()), *drifting),
+        moved=moved,
     )
 
 
@@ -229,7 +241,18 @@ def _verdict_caveats(one: _One, verdict: Verdict, alpha: float) -> list[Caveat]:
     if verdict is Verdict.NO_CHANGE_DETECTED and excluded:
         text = "a difference is there, but it is surely smaller than the smallest effect that matters"
         return [Caveat(CaveatKind.TINY, text)]
-    if verdict is Verdict.INCONCLUSIVE and excluded:
+    if verdict is Verdict.INCONCLUSIVE and excluded and one.numbers.p_adjusted > alpha:
         text = f"significant alone (p {one.p:.3g}) but not among {one.tests} tests (p {one.numbers.p_adjusted:.3g})"
         return [Caveat(CaveatKind.FAMILY, text)]
     return []
+
+
+def _control_caveat(one: _One, verdict: Verdict, moved: Interval, alpha: float) -> Caveat:
+    """Return what one binary did between the two sessions, and whether that is why there is no verdict."""
+    ends = ", ".join(text_from_signed(100 * (end - 1)) for end in moved)
+    text = f"control: the same baseline binary moved by [{ends}] % between the two sessions"
+    if moved == ANYTHING:
+        text = "no control: no binary has pairs of runs in both sessions, so the host may have made any change"
+    elif verdict is Verdict.INCONCLUSIVE and one.numbers is not None and one.numbers.p_adjusted <= alpha:
+        text += ", so the host may have made all of this change"
+    return Caveat(CaveatKind.SESSIONS, text)

@@ -1,56 +1,157 @@
-"""Records to what the candidate breaks: failures that the baseline does not have. No statistics of speed is needed."""
+"""Records to what the candidate breaks: failures that the baseline does not have. No statistics of speed is needed.
+
+Failures of the host are nobody's. All others are counted by attempt, arm against arm, whatever the second attempt did:
+a guest that hangs once in ten boots is not whole because the next boot works.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
 
 from lab.record import Arm, Outcome, Point, RunRecord
 
 _FEWEST = 2
-_ONCE_IS_ENOUGH = {Outcome.QEMU_CRASHED: "crashed", Outcome.SCENARIO_FAILED: "did not take the scenario"}
+_ONCE_IS_ENOUGH = (Outcome.QEMU_CRASHED, Outcome.SCENARIO_FAILED)
 _FEWEST_ORDERS = 20
 """In how many ways so many failures can lie among both arms' runs: all in one arm is one of them, 5 % of 20."""
-_HOST_S_OWN = frozenset({Outcome.OK, Outcome.INFRASTRUCTURE})
+_TIE = 1e-9
+_NOT_ITS_FAULT = frozenset({Outcome.OK, Outcome.INFRASTRUCTURE})
 
 
-def findings(records: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Return a sentence for each failure that speaks against the candidate.
+@dataclass(frozen=True)
+class _Kind:
+    """Failures that are counted together, because one defect shows as any of them.
 
-    Missing data is never a regression, but two things are findings on their own: a crash of the candidate's QEMU, or a
-    scenario that it did not take, when the baseline has none, since nobody expects a single one; and a point at which
-    the candidate fails every time, twice or more, and the baseline never.
+    :param words: what failed, and how.
     """
-    once = (found for outcome, verb in _ONCE_IS_ENOUGH.items() for found in _unexpected(records, outcome, verb))
-    return (*once, *_always_failing(records))
+
+    outcomes: tuple[Outcome, ...]
+    words: str
 
 
-def _unexpected(records: Sequence[RunRecord], outcome: Outcome, verb: str) -> Iterator[str]:
-    tried = Counter(record.scheduled.cell.arm for record in records)
-    crashed = [record for record in records if record.outcome is outcome]
-    by_arm = Counter(record.scheduled.cell.arm for record in crashed)
-    if by_arm[Arm.CANDIDATE] and not by_arm[Arm.BASELINE]:
-        first = next(record for record in crashed if record.scheduled.cell.arm is Arm.CANDIDATE)
-        reason = first.reason.splitlines()[0] if first.reason else "no reason is on record"
-        yield (
-            f"the candidate's QEMU {verb} in {by_arm[Arm.CANDIDATE]} of {tried[Arm.CANDIDATE]} runs, "
-            f"the baseline's in none of {tried[Arm.BASELINE]}; first in {first.id}: {reason}"
-        )
+_KINDS = (
+    _Kind((Outcome.QEMU_CRASHED,), "QEMU crashed"),
+    _Kind((Outcome.SCENARIO_FAILED,), "QEMU did not take the scenario"),
+    _Kind((Outcome.BOOT_FAILED, Outcome.GUEST_HUNG, Outcome.WORKLOAD_FAILED), "guest failed"),
+    _Kind((Outcome.VOID,), "guest did not run what was asked for"),
+)
 
 
-def _always_failing(records: Sequence[RunRecord]) -> Iterator[str]:
+@dataclass(frozen=True)
+class Failures:
+    """What failures say of the candidate.
+
+    :param findings: a sentence for each kind that speaks against it.
+    :param doubts: a sentence for each kind that it has more often than the baseline, as may be chance: no finding, and
+        no pass either.
+    """
+
+    findings: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def failures_of(records: Sequence[RunRecord], alpha: float) -> Failures:
+    """Compare how often the arms failed.
+
+    A finding is a crash of the candidate's QEMU, or a scenario that it did not take, when the baseline has none, since
+    nobody expects a single one; a point at which the candidate fails every time, twice or more, and the baseline never;
+    and any kind of failure that it has so much more often that chance gives it that share with ``alpha`` / 2 at most.
+    """
+    always = dict(_always_failing(records))
+    rest = [record for record in records if record.scheduled.cell.point not in always] if always else records
+    attempts = _attempts(records)
+    attempts_of_rest = _attempts(rest) if always else attempts
+    found, doubts = [], []
+    for kind in _KINDS:
+        once = kind.outcomes[0] in _ONCE_IS_ENOUGH
+        counts = {arm: _failed(attempts if once else attempts_of_rest, arm, kind.outcomes) for arm in Arm}
+        (failed, tried), (elsewhere, others) = counts[Arm.CANDIDATE], counts[Arm.BASELINE]
+        if not failed or (elsewhere and failed * others <= elsewhere * tried):
+            continue
+        p = p_of_failures(counts[Arm.CANDIDATE], counts[Arm.BASELINE])
+        text = _sentence(kind, records if once else rest, counts)
+        if (once and not elsewhere) or p <= alpha / 2:
+            found.append(text)
+        else:
+            doubts.append(f"{text}; chance alone does so in {100 * p:.0f} % of cases")
+    return Failures((*found, *always.values()), tuple(doubts))
+
+
+def mends(records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Return a sentence for each way to fail that the baseline has, the candidate has not, and chance hardly explains.
+
+    A claim needs more than a finding does, so a single failure of the baseline is none.
+    """
+    attempts = _attempts(records)
+    if _failed(attempts, Arm.CANDIDATE, _ONCE_IS_ENOUGH)[0]:
+        return ()
+    said = []
+    for kind in _KINDS[: len(_ONCE_IS_ENOUGH)]:
+        mine, theirs = (_failed(attempts, arm, kind.outcomes) for arm in (Arm.CANDIDATE, Arm.BASELINE))
+        if theirs[0] and p_of_failures(theirs, mine) <= 1 / _FEWEST_ORDERS + _TIE:
+            how_often = f"in {theirs[0]} of {theirs[1]} runs, the candidate's in none of {mine[1]}"
+            said.append(f"The series mends this: the baseline's {kind.words} {how_often}.")
+    return tuple(said)
+
+
+def count_failures(records: Sequence[RunRecord], arm: Arm) -> tuple[int, int]:
+    """Return how many attempts of an arm failed, and how many there were that say something."""
+    return _failed(_attempts(records), arm, tuple(set(Outcome) - _NOT_ITS_FAULT))
+
+
+def p_of_failures(candidate: tuple[int, int], baseline: tuple[int, int]) -> float:
+    """Return how likely the candidate has so many of the failures, or more, where both arms fail alike.
+
+    Fisher's exact test, one-sided: all ways to deal the failures out to the runs are equally likely.
+
+    :param candidate: failures and runs.
+    :param baseline: likewise.
+    """
+    (failed, tried), (elsewhere, others) = candidate, baseline
+    return float(stats.hypergeom.sf(failed - 1, tried + others, failed + elsewhere, tried))
+
+
+def _attempts(records: Sequence[RunRecord]) -> Counter[tuple[Arm, Outcome]]:
+    """Return how often each arm ended in which way: one look at all records, which may be a hundred thousand."""
+    return Counter((record.scheduled.cell.arm, record.outcome) for record in records)
+
+
+def _failed(attempts: Counter[tuple[Arm, Outcome]], arm: Arm, outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    tried = sum(attempts[arm, outcome] for outcome in Outcome if outcome is not Outcome.INFRASTRUCTURE)
+    return sum(attempts[arm, outcome] for outcome in outcomes), tried
+
+
+def _sentence(kind: _Kind, records: Sequence[RunRecord], counts: dict[Arm, tuple[int, int]]) -> str:
+    mine = [r for r in records if r.scheduled.cell.arm is Arm.CANDIDATE and r.outcome in kind.outcomes]
+    kinds = f" ({_counted([record.outcome for record in mine])})" if len(kind.outcomes) > 1 else ""
+    reason = mine[0].reason.splitlines()[0] if mine[0].reason else "no reason is on record"
+    failed, tried = counts[Arm.CANDIDATE]
+    elsewhere, others = counts[Arm.BASELINE]
+    counted = f"in {failed} of {tried} attempts{kinds}, the baseline's in {elsewhere or 'none'} of {others}"
+    return f"the candidate's {kind.words} {counted}; first in {mine[0].id}: {reason}"
+
+
+def _always_failing(records: Sequence[RunRecord]) -> Iterator[tuple[Point, str]]:
     outcomes: dict[Point, dict[Arm, list[Outcome]]] = {}
     for record in records:
         cell = record.scheduled.cell
         outcomes.setdefault(cell.point, {arm: [] for arm in Arm})[cell.arm].append(record.outcome)
     for point, of_arm in outcomes.items():
         candidate, baseline = of_arm[Arm.CANDIDATE], of_arm[Arm.BASELINE]
-        failed = [outcome for outcome in candidate if outcome not in _HOST_S_OWN]
-        if len(failed) < _FEWEST or len(failed) < len(candidate) or not _ONCE_IS_ENOUGH.keys().isdisjoint(failed):
-            continue  # told above
+        failed = [outcome for outcome in candidate if outcome not in _NOT_ITS_FAULT]
+        if len(failed) < _FEWEST or len(failed) < len(candidate) or not set(_ONCE_IS_ENOUGH).isdisjoint(failed):
+            continue  # crashes are told by themselves
         if Outcome.VOID in failed and math.comb(len(failed) + len(baseline), len(failed)) < _FEWEST_ORDERS:
             continue  # a run may be void for what the host did, too
         if baseline and set(baseline) == {Outcome.OK}:
-            kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(Counter(map(str, failed)).items()))
-            yield f"at {point.id} the candidate failed in all {len(failed)} attempts ({kinds}), the baseline in none"
+            text = f"the candidate failed in all {len(failed)} attempts ({_counted(failed)}), the baseline in none"
+            yield point, f"at {point.id} {text}"
+
+
+def _counted(outcomes: Sequence[Outcome]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(Counter(map(str, outcomes)).items()))

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from lab.analysis.document import validated
 from lab.analysis.names import on_one_line
 from lab.errors import InputError
 from lab.files import MIB, read_text_input
@@ -30,6 +31,7 @@ SMALLEST_ALPHA = 1e-6
 
 _LARGEST_FILE_BYTES = 16 * MIB
 _DEFAULT_METRICS = ("iops",)
+_REMEDY = "restore the file; it is a copy of the job"
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def read_question(path: Path) -> Question:
     try:
         tree = tomllib.loads(read_text_input(path, limit_bytes=_LARGEST_FILE_BYTES))
     except (ValueError, RecursionError) as err:  # ValueError: no TOML, or a number of thousands of digits
-        raise InputError(f"{path}: {err}", remedy="restore the file; it is a copy of the job") from err
+        raise InputError(f"{path}: {err}", remedy=_REMEDY) from err
     return question_from_toml(tree, str(path))
 
 
@@ -138,12 +140,7 @@ def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
     :param where: names the file in messages.
     :raise InputError: a key that matters here is wrong.
     """
-    try:
-        raw = _Job.model_validate(tree)
-    except ValidationError as err:
-        first = err.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where}: {key}: {first['msg']}", remedy="restore the file; it is a copy of the job") from err
+    raw = validated(_Job, tree, where, remedy=_REMEDY)
     effect, call = raw.judge.smallest_effect, raw.experiment
     chosen = {"job": call.job, "profile": call.profile, "seed": call.seed}
     return Question(

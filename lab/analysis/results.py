@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from lab.analysis.names import all_on_one_line, on_one_line
 from lab.analysis.question import Question, read_question
+from lab.analysis.verdict import Interval
 from lab.errors import InputError
 from lab.files import MIB, read_input
 from lab.record import Cell, Outcome, Point, RunRecord, ScheduledRun, record_from_json, scheduled_from_json
@@ -42,7 +43,8 @@ class Results:
     :param schedule: what was planned; empty for a CSV file.
     :param records: every attempt, in the order in which they ended.
     :param warnings: what was odd about the files themselves.
-    :param sessions: 2 where the arms were measured at two times, so that blocks are no pairs of neighbours.
+    :param controls: where the arms were measured at two times, so that blocks are no pairs of neighbours: by metric and
+        id of the point, the interval of the ratio by which the host moved meanwhile. None for arms of one session.
     """
 
     path: Path
@@ -52,7 +54,7 @@ class Results:
     host: Mapping[str, Any] = field(default_factory=dict)
     builds: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    sessions: int = 1
+    controls: Mapping[tuple[str, str], Interval] | None = None
 
     @cached_property
     def ok(self) -> tuple[RunRecord, ...]:

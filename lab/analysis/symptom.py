@@ -8,18 +8,19 @@ could never be ruled out (docs/decisions/0014-bisect.md).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lab.analysis.compare import Comparison
+from lab.analysis.findings import count_failures, p_of_failures
 from lab.analysis.verdict import Numbers, Verdict
-from lab.record import Arm, Outcome, Point, RunRecord
+from lab.errors import ExitCode
+from lab.record import Arm, Point
 from lab.units import Better
 
 Key = tuple[str, Point]
 _UNCHANGED = (Verdict.NO_CHANGE_DETECTED, Verdict.IMPROVED)
-_NOT_ITS_FAULT = (Outcome.OK, Outcome.INFRASTRUCTURE)
 
 
 class Presence(StrEnum):
@@ -53,7 +54,7 @@ class Symptom:
 def symptom_of(whole: Comparison) -> Symptom | None:
     """Return what the whole series does; None where nothing regressed and nothing breaks."""
     if whole.findings:
-        failed, tried = _failures(whole.results.records, Arm.CANDIDATE)
+        failed, tried = count_failures(whole.results.records, Arm.CANDIDATE)
         return Symptom(failing=failed / tried)
     effects = {
         (point.metric.name, point.point): math.log(point.numbers.ratio)
@@ -67,9 +68,7 @@ def presence_in_whole(whole: Comparison) -> Presence:
     """Return whether there is anything to find."""
     if symptom_of(whole) is not None:
         return Presence.SHOWN
-    if whole.verdict in _UNCHANGED:
-        return Presence.ABSENT
-    return Presence.UNDECIDED
+    return Presence.ABSENT if whole.exit_code is ExitCode.DONE else Presence.UNDECIDED
 
 
 def presence_in_part(part: Comparison, symptom: Symptom) -> Presence:
@@ -136,9 +135,9 @@ def _failing(comparison: Comparison, symptom: Symptom, *, alone: bool) -> Presen
     comes to one arm and not to the other by luck.
     """
     alpha = comparison.results.question.alpha
-    failed, tried = _failures(comparison.results.records, Arm.CANDIDATE)
+    failed, tried = count_failures(comparison.results.records, Arm.CANDIDATE)
     if alone:
-        others = _failures(comparison.results.records, Arm.BASELINE)
+        others = count_failures(comparison.results.records, Arm.BASELINE)
         shown = failed > 0 and p_of_failures((failed, tried), others) <= alpha / 2
     else:
         shown = bool(comparison.findings)
@@ -148,24 +147,3 @@ def _failing(comparison: Comparison, symptom: Symptom, *, alone: bool) -> Presen
         return Presence.UNDECIDED
     by_luck = (1 - symptom.failing) ** tried
     return Presence.ABSENT if by_luck <= alpha else Presence.UNDECIDED
-
-
-def p_of_failures(candidate: tuple[int, int], baseline: tuple[int, int]) -> float:
-    """Return how likely the candidate has so many of the failures, or more, where both arms fail alike.
-
-    Fisher's exact test, one-sided: all ways to deal the failures out to the runs are equally likely.
-
-    :param candidate: failures and runs.
-    :param baseline: likewise.
-    """
-    (failed, tried), (elsewhere, others) = candidate, baseline
-    failures = failed + elsewhere
-    ways = sum(math.comb(tried, k) * math.comb(others, failures - k) for k in range(failed, min(tried, failures) + 1))
-    return ways / math.comb(tried + others, failures)
-
-
-def _failures(records: Sequence[RunRecord], arm: Arm) -> tuple[int, int]:
-    """Return how many attempts of an arm failed, and how many there were that say something."""
-    outcomes = [record.outcome for record in records if record.scheduled.cell.arm is arm]
-    told = [outcome for outcome in outcomes if outcome is not Outcome.INFRASTRUCTURE]
-    return sum(outcome not in _NOT_ITS_FAULT for outcome in told), len(told)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.errors import ExitCode
 from lab.units import Better
+
+Interval = tuple[float, float]
+
+ANYTHING: Interval = (0.0, math.inf)
+"""What a host may have done between two sessions where no binary was measured in both."""
 
 
 class Verdict(StrEnum):
@@ -48,7 +54,23 @@ class Numbers:
     p_adjusted: float
 
 
-def judge(numbers: Numbers | None, better: Better, *, smallest_effect: float, alpha: float) -> Verdict:
+def own_interval(numbers: Numbers, moved: Interval | None) -> Interval:
+    """Return the interval of what the candidate changed by itself, where the host may have moved between the arms.
+
+    The ends are divided crosswise. For normal noise that is never too narrow, whatever runs the two intervals share:
+    the deviation of a difference is at most the sum of the two.
+
+    :param moved: the interval of the host's own ratio between the two sessions; None for arms of one session.
+    """
+    if moved is None:
+        return numbers.low, numbers.high
+    low, high = moved
+    return numbers.low / high, numbers.high / low if low > 0 else math.inf
+
+
+def judge(
+    numbers: Numbers | None, better: Better, *, smallest_effect: float, alpha: float, moved: Interval | None = None
+) -> Verdict:
     """Return the verdict of a point.
 
     Equivalence comes first: a difference that is surely too small to matter is not a finding, however surely it exists.
@@ -56,16 +78,18 @@ def judge(numbers: Numbers | None, better: Better, *, smallest_effect: float, al
     :param numbers: None where there are fewer than two pairs.
     :param smallest_effect: relative change that matters; 0.02 is 2 %.
     :param alpha: accepted chance of a false alarm at any point of the family.
+    :param moved: as in :func:`own_interval`. A change that the host may have made is none of the candidate's.
     """
     if numbers is None:
         return Verdict.INCONCLUSIVE
+    low, high = own_interval(numbers, moved)
     reliable = numbers.coverage >= 1 - alpha
-    if reliable and numbers.low >= 1 - smallest_effect and numbers.high <= 1 + smallest_effect:
+    if reliable and low >= 1 - smallest_effect and high <= 1 + smallest_effect:
         return Verdict.NO_CHANGE_DETECTED
-    if numbers.p_adjusted > alpha:
+    if numbers.p_adjusted > alpha or (moved is not None and low <= 1 <= high):
         return Verdict.INCONCLUSIVE
-    gained = (numbers.ratio > 1) == (better is Better.HIGHER)
-    return Verdict.IMPROVED if gained else Verdict.REGRESSED
+    raised = numbers.ratio > 1 if moved is None else low > 1
+    return Verdict.IMPROVED if raised == (better is Better.HIGHER) else Verdict.REGRESSED
 
 
 _ORDER = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lab.analysis.baselines import read_baseline
+from lab.analysis.baselines import baseline_names, read_baseline
 from lab.analysis.calibration import calibration_of
 from lab.analysis.combine import Stored, against_stored, pooled
 from lab.analysis.compare import compare_results
@@ -87,7 +87,13 @@ def read_stored(name: str) -> Results:
 
     :raise InputError: there is neither, or it is damaged.
     """
-    return read_results(Path(name)) if Path(name).is_dir() else read_baseline(name)
+    if Path(name).is_dir():
+        return read_results(Path(name))
+    names = baseline_names()
+    if name not in names:
+        known = ", ".join(names) or "none yet; 'lab baseline save NAME RESULTS' keeps one"
+        raise InputError(f"'{name}' is neither a folder nor the name of a baseline", remedy=f"baselines are: {known}")
+    return read_baseline(name)
 
 
 @click.command()

@@ -7,17 +7,16 @@ from pathlib import Path
 import click
 
 from lab.analysis.baselines import baseline_names
-from lab.analysis.history import History, Trend, Value, trend_of
+from lab.analysis.history import Change, Entry, History, Trend, Value, trend_of
 from lab.cli.compare import read_stored
 from lab.cli.output import print_json, print_text
+from lab.cli.places import require_place
 from lab.cli.types import PATH
 from lab.errors import ExitCode, HostError, InputError
 from lab.report.charts.canvas import Caption
 from lab.report.charts.trend import trend_chart
 from lab.report.tables import Row, text_table
-from lab.units import text_from_percent, text_from_quantity
-
-_HEADER: Row = ("point", "metric", "results", "levels", "changes")
+from lab.units import Metric, text_from_percent, text_from_quantity, text_from_signed
 
 
 @click.command("trend")
@@ -41,6 +40,7 @@ def trend(results: tuple[str, ...], value: str, plot: Path | None, as_json: bool
     Example:
       lab trend results/nightly-* --plot trend.png
     """
+    require_place(plot, ".png")
     names = results or baseline_names()
     found = trend_of([read_stored(name) for name in names], Value(value))
     if plot is not None:
@@ -53,24 +53,20 @@ def trend(results: tuple[str, ...], value: str, plot: Path | None, as_json: bool
 
 
 def _plot(path: Path, found: Trend) -> None:
-    if path.suffix != ".png":
-        raise InputError(f"{path} does not end in .png", remedy="name a PNG file; an SVG file is written beside it")
     if not found.histories:
         raise InputError("there is no value to draw: no result has a pair of runs")
     unit = found.histories[0].metric.unit
     ratio = found.value is Value.RATIO
     title = "History of candidate / baseline" if ratio else f"History of the {found.value.value}'s medians"
+    bars = "the ratios, as in the table of each result" if ratio else "the medians, by order statistics"
     metadata = {"Title": title, "Software": "qemu-patch-lab", "Description": "; ".join(_said(found))}
-    caption = Caption(
-        title, found.warnings, ("bars: intervals of the ratios, as in the table of each result",), metadata
-    )
     try:
         trend_chart(
             path,
             found.histories,
             height="candidate / baseline" if ratio else "median",
             text_of=lambda height: f"{height:.3g}" if ratio else text_from_quantity(height, unit),
-            caption=caption,
+            caption=Caption(title, found.warnings, (f"bars: intervals of {bars}",), metadata),
         )
     except OSError as err:
         raise HostError(f"{path} cannot be written: {err.strerror}") from err
@@ -79,33 +75,53 @@ def _plot(path: Path, found: Trend) -> None:
 def _said(found: Trend) -> list[str]:
     """Return a sentence for each change."""
     return [
-        f"{history.point.id}, {history.metric.title}: {text} with {history.entries[place].name}"
+        f"{history.point.id}, {history.metric.title}: {text_from_percent(change.change)} with "
+        f"{history.entries[change.first].name}{_beside(change)}"
         for history in found.histories
-        for place, text in _changes(history)
+        for change in history.changes
     ]
 
 
-def _changes(history: History) -> list[tuple[int, str]]:
-    return [
-        (after.first, text_from_percent(after.middle / before.middle - 1))
-        for before, after in zip(history.levels, history.levels[1:], strict=False)
-    ]
+def _beside(change: Change) -> str:
+    """Return what is known of the host's part in a change."""
+    if change.control is None:
+        return ""
+    why = "the host may be why: " if change.of_host else ""
+    return f"; {why}the same baseline binary moved by {text_from_percent(change.control)} meanwhile"
 
 
 def _text(found: Trend) -> str:
-    rows = [
-        (
-            history.point.id,
-            history.metric.title,
-            str(len(history.entries)),
-            str(len(history.levels)),
-            ", ".join(f"{text} at {history.entries[place].name}" for place, text in _changes(history)) or "-",
-        )
-        for history in found.histories
-    ]
-    lines = [text_table(_HEADER, rows), "", *(f"warning: {text}" for text in found.warnings)]
+    lines = [line for history in found.histories for line in (*_table(history, found.value), "")]
+    lines += [f"warning: {text}" for text in found.warnings]
     lines += _said(found) or [f"no lasting change of the {found.value.value} was found"]
     return "\n".join(lines)
+
+
+def _table(history: History, value: Value) -> tuple[str, str]:
+    """Return a heading and the values of one history."""
+    lasting = {change.first: text_from_percent(change.change) for change in history.changes}
+    rows = [
+        (
+            entry.started_at[:16].replace("T", " "),
+            entry.name,
+            entry.host,
+            *_texts(entry, history.metric, value),
+            lasting.get(place, ""),
+        )
+        for place, entry in enumerate(history.entries)
+    ]
+    name = "change" if value is Value.RATIO else value.value
+    header: Row = ("date", "result", "host", name, "interval", "lasting change")
+    return f"{history.point.id}, {history.metric.title}", text_table(header, rows)
+
+
+def _texts(entry: Entry, metric: Metric, value: Value) -> tuple[str, str]:
+    """Return value and interval."""
+    if value is Value.RATIO:
+        low, high = (text_from_signed(100 * (end - 1)) for end in (entry.low, entry.high))
+        return text_from_percent(entry.value - 1), f"[{low}, {high}] %"
+    middle, low, high = (text_from_quantity(number, metric.unit) for number in (entry.value, entry.low, entry.high))
+    return middle, f"[{low}, {high}]"
 
 
 def _json(found: Trend) -> dict[str, object]:
@@ -119,6 +135,7 @@ def _json(found: Trend) -> dict[str, object]:
                 "metric": history.metric.name,
                 "entries": [vars(entry) for entry in history.entries],
                 "levels": [vars(level) for level in history.levels],
+                "changes": [vars(change) for change in history.changes],
             }
             for history in found.histories
         ],

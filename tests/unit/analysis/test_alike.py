@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.analysis.alike import unlike_reasons
+from lab.analysis.alike import setting_differences, unlike_reasons
 from lab.analysis.question import Question
 from lab.analysis.results import Results
 from tests.unit.analysis.campaign import BUILD, BUILDS, Campaign
@@ -30,3 +30,27 @@ def test_builds_that_were_forced_are_judged() -> None:
     """Their differences are warnings of the experiment then; another accelerator still is none of it."""
     unlike = BUILDS | {"candidate": BUILD | {"compiler": "clang 19"}, "warnings": ["compiler: gcc against clang"]}
     assert reasons(unlike) == ()
+
+
+def test_of_long_settings_only_the_difference_is_listed() -> None:
+    """A line of a fio job, a version among many; what one has and the other lacks; the guest image once."""
+
+    def measured(fio: str, programs: dict[str, str], image: str) -> Results:
+        question = Question("t", settings=(("fio", fio), ("image", image)))
+        return Results(Path("x"), question, (), (), {"guest_image": image, "guest_programs": programs})
+
+    one = measured("[global]\n" + 60 * "same=1\n" + "bs=4k", {"busybox": "1", "fio": "3.33"}, "aa")
+    other = measured("[global]\n" + 60 * "same=1\n" + "bs=8k\nfsync=1", {"busybox": "1", "fio": "3.41"}, "bb")
+    assert setting_differences(one, other) == (
+        "the software: guest_image is aa and bb",
+        "the software: guest_programs is fio 3.33 and fio 3.41",
+        "the question: fio is bs=4k and bs=8k fsync=1",
+    )
+    shorter = measured("[global]\n" + 59 * "same=1\n" + "same=1", {"busybox": "1", "fio": "3.33"}, "aa")
+    assert setting_differences(one, shorter) == ("the question: fio is bs=4k and without that",)
+
+
+def test_an_old_result_has_its_image_in_the_question_only() -> None:
+    """It is compared all the same."""
+    one, other = (Results(Path("x"), Question("t", settings=(("image", image),)), (), ()) for image in ("aa", "bb"))
+    assert setting_differences(one, other) == ("the software: guest_image is aa and bb",)

@@ -82,10 +82,10 @@ def test_rebuilds_and_slowdowns_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_nobody_built_again(tmp_path: Path) -> None:
-    """Without a rebuild the layout noise is not known, and no sentence speaks of it."""
+    """Without a rebuild the layout noise is not known, and the sentence says so."""
     found = replace(calibrated(tmp_path), shifts=())
     assert found.layout_noise is None
-    assert "building" not in calibration_sentence(found)
+    assert calibration_sentence(found).endswith("what building the same source again moves was not measured")
     assert "moved the result" in calibration_sentence(calibrated(tmp_path / "again"))
 
 
@@ -148,17 +148,22 @@ def test_a_calibration_of_other_conditions_is_stale(tmp_path: Path) -> None:
     results = read_results(tmp_path / "latency")
     question = results.question
     fio = tuple((name, "other.fio" if name == "fio" else text) for name, text in question.settings)
+    image = (*((name, text) for name, text in question.settings if name != "image"), ("image", "another"))
     changed = {
         "had another fio": replace(results, question=replace(question, settings=fio)),
         "had another judge.iops": replace(results, question=replace(question, smallest_effect=0.5)),
+        "had another host.guest_image": replace(
+            results, question=replace(question, settings=image), host={**results.host, "guest_image": "another"}
+        ),
         "had another host.turbo": replace(results, host={**results.host, "turbo": "another"}),
         "runs of other hosts": replace(results, records=(replace(results.records[0], host="x"), *results.records[1:])),
-        "in two sessions": replace(results, sessions=2),
+        "in two sessions": replace(results, controls={}),
     }
     for reason, other in changed.items():
         comparison = compare_results(other, found)
         assert not comparison.calibrated
-        assert any("uncalibrated: " in caveat.text and reason in caveat.text for caveat in comparison.caveats), reason
+        (said,) = [caveat.text for caveat in comparison.caveats if "uncalibrated: " in caveat.text]
+        assert reason in said and "image, image" not in said
     campaign = (*question.settings, ("control", "alike"))
     assert compare_results(replace(results, question=replace(question, settings=campaign)), found).calibrated
 

@@ -1,5 +1,7 @@
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from lab.analysis.question import question_from_toml
 from lab.analysis.results import Results
 from lab.analysis.verdict import Verdict
 from lab.errors import ExitCode
-from lab.record import Arm, Outcome, Point, RunRecord
+from lab.record import Arm, Outcome, Point, RunRecord, ScheduledRun
 from tests.unit.analysis.campaign import BUILD, BUILDS, HOST, Campaign
 
 QUESTION = question_from_toml({"title": "x", "factors": {"iothreads": [4, 2, 1]}}, "job")
@@ -119,6 +121,52 @@ def test_runs_that_the_baseline_lacks_do_not_keep_the_others_from_passing() -> N
 
     comparison = compare_results(results(Campaign(blocks=8, noise=0.002, fails=hangs)))
     assert comparison.verdict is Verdict.NO_CHANGE_DETECTED and "8 blocks, 1 without baseline" in texts(comparison)
+
+
+def flat(effect: float, _point: Point) -> float:
+    """Return the same effect at every point."""
+    return effect
+
+
+def failing(where: Callable[[ScheduledRun], bool]) -> Callable[[ScheduledRun], Outcome | None]:
+    """Return what makes some runs fail their scenario."""
+    return lambda run: Outcome.SCENARIO_FAILED if where(run) else None
+
+
+def test_a_series_that_mends_a_scenario_leaves_nothing_undecided_there() -> None:
+    """The baseline never gets through, so there is nothing to be slower than; what has numbers is judged by them."""
+    everywhere = Campaign(fails=failing(lambda run: run.cell.arm is Arm.BASELINE))
+    comparison = compare_results(results(everywhere))
+    assert comparison.verdict is Verdict.INCONCLUSIVE and comparison.exit_code is ExitCode.DONE
+    assert len(comparison.mends) == 1 and "18 of 18 runs" in comparison.mends[0]
+
+    def at_two(run: ScheduledRun) -> bool:
+        return run.cell.id == "baseline.iothreads=2"
+
+    for noise, effect, code in (
+        (0.002, 1.0, ExitCode.DONE),
+        (0.1, 1.0, ExitCode.UNDECIDED),
+        (0.002, 0.7, ExitCode.FINDING),
+    ):
+        campaign = Campaign(noise=noise, effect=partial(flat, effect), fails=failing(at_two))
+        comparison = compare_results(results(campaign))
+        assert comparison.mends and comparison.exit_code is code
+
+
+def test_a_candidate_that_did_not_get_through_everywhere_has_not_passed() -> None:
+    """One of its runs hung, or the experiment has not ended."""
+
+    def fails(run: ScheduledRun) -> Outcome | None:
+        if run.cell.arm is Arm.BASELINE:
+            return Outcome.SCENARIO_FAILED
+        return Outcome.GUEST_HUNG if run.block == 1 else None
+
+    campaign = Campaign(fails=fails)
+    comparison = compare_results(results(campaign))
+    assert comparison.mends and comparison.exit_code is ExitCode.UNDECIDED
+    whole = Campaign(fails=failing(lambda run: run.cell.arm is Arm.BASELINE))
+    unfinished = tuple(record for record in whole.records() if record.scheduled.block < 6)
+    assert compare_results(results(whole, unfinished)).exit_code is ExitCode.UNDECIDED
 
 
 def test_values_of_zero_are_no_pass() -> None:
@@ -233,3 +281,18 @@ def test_medians_and_ratio_are_of_the_pairs() -> None:
     point = next(p for p in compare_results(results(campaign, spoiled)).judged if p.point == odd.scheduled.cell.point)
     assert point.n == 6 and point.baseline is not None and point.baseline > 1000
     assert point.numbers is not None and abs(math.log(point.numbers.ratio)) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict"), [(1.0, Verdict.INCONCLUSIVE), (1.3, Verdict.INCONCLUSIVE), (0.7, Verdict.REGRESSED)]
+)
+def test_a_candidate_that_hung_once_does_not_pass(effect: float, verdict: Verdict) -> None:
+    """It worked when tried again, so every number is there, and its points say what they say; a regression stands."""
+    made = Campaign(noise=0.002, effect=lambda _point: effect).records()
+    hung = next(record for record in made if record.scheduled.cell.arm is Arm.CANDIDATE)
+    first = replace(hung, outcome=Outcome.GUEST_HUNG, metrics={}, traces={}, reason="no answer")
+    again = [replace(record, attempt=2) if record is hung else record for record in made]
+    comparison = compare_results(results(Campaign(), (first, *again)))
+    assert comparison.verdict is verdict and comparison.exit_code is verdict.exit_code
+    assert len(comparison.doubts) == 1 and comparison.findings == ()
+    assert "no pass: the candidate's guest failed in 1 of 19 attempts" in texts(comparison)

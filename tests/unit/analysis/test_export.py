@@ -1,5 +1,8 @@
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from lab.analysis.compare import compare_results
 from lab.analysis.export import json_from_comparison
@@ -20,6 +23,10 @@ POINT_KEYS = [
     "ratio",
     "ratio_low",
     "ratio_high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "host_moved",
     "p",
     "p_adjusted",
     "verdict",
@@ -41,7 +48,7 @@ def exported(campaign: Campaign) -> dict[str, object]:
 def test_the_contract_of_the_keys() -> None:
     """Scripts rely on these keys."""
     value = exported(Campaign(effect=lambda point: 0.5))
-    assert {"points", "verdict", "tier", "calibrated"} <= set(value)
+    assert {"points", "verdict", "tier", "calibrated", "findings", "mends", "doubts"} <= set(value)
     points = value["points"]
     assert isinstance(points, list) and all(set(POINT_KEYS) <= set(point) for point in points)
     first = points[0]
@@ -50,6 +57,8 @@ def test_the_contract_of_the_keys() -> None:
         first["verdict"] == value["verdict"] == "REGRESSED" and value["tier"] == "tcg" and value["calibrated"] is False
     )
     assert first["ratio_low"] < first["ratio"] < first["ratio_high"] < 1
+    for end in ("", "_low", "_high"):
+        assert first[f"difference{end}"] == pytest.approx(first["baseline"] * (first[f"ratio{end}"] - 1))
 
 
 def test_what_is_not_known_is_null() -> None:
@@ -69,3 +78,14 @@ def test_what_is_not_known_is_null() -> None:
     ):
         assert points[0][key] is None
     assert points[0]["n"] == 0 and points[0]["verdict"] == "INCONCLUSIVE"
+
+
+def test_what_a_control_says_is_an_interval_or_nothing() -> None:
+    """Two sessions: the ends by which the host moved; null where no control is, and in one session."""
+    campaign = Campaign(noise=0.001)
+    made = Results(Path("x"), Question("t", metrics=(METRICS["iops"],)), campaign.schedule(), campaign.records())
+    controls = {("iops", "iothreads=1"): (0.99, 1.01)}
+    points = json_from_comparison(compare_results(replace(made, controls=controls)))["points"]
+    assert [point["host_moved"] for point in points[:3]] == [[0.99, 1.01], None, None]
+    assert [point["ruled_out"] is None for point in points[:3]] == [False, True, True]
+    assert json_from_comparison(compare_results(made))["points"][0]["host_moved"] is None

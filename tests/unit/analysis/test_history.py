@@ -11,9 +11,10 @@ from lab.errors import InputError, NotComparableError
 from tests.unit.analysis.campaign import EXPERIMENT, HOST, Campaign, write_campaign
 
 
-def night(root: Path, number: int, effect: float = 1.0, **changes: object) -> Results:
+def night(root: Path, number: int, effect: float = 1.0, speed: float = 1.0, **changes: object) -> Results:
     """Return the results of a night, read again."""
-    campaign = Campaign(seed=number, effect=lambda point: effect)
+    level = Campaign().level
+    campaign = Campaign(seed=number, effect=lambda point: effect, level=lambda point: speed * level(point))
     records = [replace(run, started_at=f"2026-01-{number:02}T00:00:00Z") for run in campaign.records()]
     return read_results(write_campaign(root / f"n{number:02}", campaign, records=records, **changes))  # type: ignore[arg-type]
 
@@ -26,13 +27,16 @@ def test_a_lasting_change_is_found(tmp_path: Path) -> None:
     for history in trend.histories:
         assert [entry.name for entry in history.entries] == [f"n{number:02}" for number in range(1, 11)]
         assert [level.first for level in history.levels] == [0, 6]
-    assert trend.warnings == ()
+        (change,) = history.changes
+        assert change.first == 6 and change.change == pytest.approx(-0.15, abs=0.02) and not change.of_host
+        assert change.control == pytest.approx(0, abs=0.03)
 
 
 def test_the_history_of_an_arm(tmp_path: Path) -> None:
-    """Medians of one arm have no interval, and carry a warning about the host; two nights are too few."""
+    """Medians of one arm have an interval by order statistics, and a warning about the host; two nights are too few."""
     trend = trend_of([night(tmp_path, 1), night(tmp_path, 2)], Value.BASELINE)
-    assert not trend.changed and all(entry.low is None for entry in trend.histories[0].entries)
+    assert not trend.changed
+    assert all(entry.low < entry.value < entry.high for entry in trend.histories[0].entries)
     assert any("what the host did" in text for text in trend.warnings)
     assert any("2 results; 6 are the fewest" in text for text in trend.warnings)
     assert trend_of([night(tmp_path / "c", 1), night(tmp_path / "c", 2)], Value.CANDIDATE).histories
@@ -59,3 +63,30 @@ def test_other_base_commits_are_a_warning(tmp_path: Path) -> None:
     one, other = night(tmp_path, 1), night(tmp_path, 2)
     moved = replace(other, builds={**other.builds, "baseline": {"commit": "f" * 40}})
     assert any("different base commits" in text for text in trend_of([one, moved], Value.RATIO).warnings)
+
+
+@pytest.mark.parametrize("value", list(Value))
+def test_a_host_that_changed_is_told_from_the_candidate(tmp_path: Path, value: Value) -> None:
+    """From the seventh night on everything is 30 % slower: no ratio changes, and an arm's change is the host's."""
+    nights = [night(tmp_path, number, speed=1.0 if number <= 6 else 0.7) for number in range(1, 11)]
+    trend = trend_of(nights, value)
+    assert not trend.changed
+    assert any("the host wandered: IOPS of the same baseline binary lay between" in text for text in trend.warnings)
+    for history in trend.histories if value is not Value.RATIO else ():
+        (change,) = history.changes
+        assert change.of_host and change.control == pytest.approx(-0.3, abs=0.03)
+
+
+def test_a_candidate_that_changed_beside_the_host(tmp_path: Path) -> None:
+    """It lost 40 % more when the host lost 10 %: less than half is the host's. Without a common binary nobody knows."""
+    steps = [(1.0, 1.0) if number <= 6 else (0.6, 0.9) for number in range(1, 11)]
+    nights = [night(tmp_path, number, *step) for number, step in enumerate(steps, start=1)]
+    trend = trend_of(nights, Value.CANDIDATE)
+    assert trend.changed and all(not change.of_host for history in trend.histories for change in history.changes)
+    others = [
+        replace(one, builds={**one.builds, "baseline": {**one.builds["baseline"], "binary_sha256": str(number)}})
+        for number, one in enumerate(nights)
+    ]
+    trend = trend_of(others, Value.CANDIDATE)
+    assert {change.control for history in trend.histories for change in history.changes} == {None}
+    assert not any("wandered" in text for text in trend.warnings)

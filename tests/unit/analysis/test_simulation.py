@@ -1,7 +1,7 @@
 """The rule as a whole under simulated campaigns with a fixed seed: false alarms, power, coverage."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from scipy import stats
 
 from lab.analysis.campaigns import called
 from lab.analysis.signflip import Array, intervals, p_values
-from lab.analysis.verdict import Numbers, Verdict, judge
+from lab.analysis.verdict import Interval, Numbers, Verdict, judge
 from lab.units import Better
 
 ALPHA, SMALLEST = 0.05, 0.02
@@ -58,21 +58,24 @@ def simulated(seed: int, noise: Noise, campaigns: int, *, points: int, blocks: i
     return np.asarray(placed[:, :, points:] - placed[:, :, :points] + math.log1p(effect))
 
 
-def judged(ratios: Array, p: Array) -> list[Verdict]:
+def judged(ratios: Array, p: Array, moved: Sequence[Interval | None] = ()) -> list[Verdict]:
     """Judge points as lab/analysis/family.py does.
 
     :param ratios: blocks x points.
+    :param moved: what the host may have done at each point between two sessions; nothing for arms of one.
     """
     bounds = intervals(ratios, ALPHA)
-    rows = zip(ratios.mean(axis=0), bounds.low, bounds.high, bounds.coverage, p, strict=True)
+    hosts = moved or [None] * ratios.shape[1]
+    rows = zip(ratios.mean(axis=0), bounds.low, bounds.high, bounds.coverage, p, hosts, strict=True)
     return [
         judge(
             Numbers(math.exp(mean), math.exp(low), math.exp(high), coverage, p_adjusted),
             Better.HIGHER,
             smallest_effect=SMALLEST,
             alpha=ALPHA,
+            moved=host,
         )
-        for mean, low, high, coverage, p_adjusted in rows
+        for mean, low, high, coverage, p_adjusted, host in rows
     ]
 
 
@@ -176,3 +179,34 @@ def test_intervals_cover_what_they_say(noise: Noise) -> None:
     bounds = intervals(ratios, ALPHA)
     inside = (bounds.low <= math.log(1.1)) & (math.log(1.1) <= bounds.high)
     assert inside.mean() == pytest.approx(float(bounds.coverage[0]), abs=0.005)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_false_alarms_against_another_session(noise: Noise) -> None:
+    """The host moved by 10 %, give or take, between two sessions: 2000 campaigns without an effect, 5 % alarms at most.
+
+    Judged without the control, most of them would be alarms.
+    """
+    verdicts, careless = two_sessions(noise, effect=0.0)
+    assert share(verdicts, ALARMS) <= ALPHA
+    assert share(careless, ALARMS) > (0.2 if noise in (heavy_tailed, bimodal) else 0.5)
+
+
+def test_power_against_another_session() -> None:
+    """A loss of 15 % under 3 % noise is found beside such a host, and never called a gain."""
+    verdicts, _ = two_sessions(normal, effect=-0.15)
+    assert share(verdicts, {Verdict.REGRESSED}) >= 0.8
+    assert share(verdicts, {Verdict.IMPROVED}) == 0
+
+
+def two_sessions(noise: Noise, *, effect: float) -> tuple[list[Verdict], list[Verdict]]:
+    """Return the verdicts on 2000 candidates against a stored baseline of 8 blocks, with the control and without."""
+    rng, campaigns, blocks = np.random.default_rng(20250401), 2000, 8
+    before = noise(rng, campaigns, blocks)
+    after = noise(rng, campaigns, 2 * blocks).reshape(campaigns, blocks, 2) + rng.normal(0, 0.1, (campaigns, 1, 1))
+    after = rng.permuted(after, axis=2)
+    measured = (after[:, :, 1] + math.log1p(effect) - before).T
+    control = intervals((after[:, :, 0] - before).T, ALPHA)
+    moved = list(zip(np.exp(control.low), np.exp(control.high), strict=True))
+    p = p_values(measured)[0]
+    return judged(measured, p, moved), judged(measured, p)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.analysis.verdict import Numbers, Verdict, judge, overall
+from lab.analysis.verdict import ANYTHING, Interval, Numbers, Verdict, judge, overall, own_interval
 from lab.errors import ExitCode
 from lab.units import Better
 
@@ -47,6 +47,30 @@ def test_an_interval_that_covers_too_little_rules_nothing_out() -> None:
 def test_no_numbers_is_inconclusive() -> None:
     """Missing data is neither a pass nor a regression."""
     assert verdict(None) is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "moved", "expected"),
+    [
+        (0.90, 0.94, (0.99, 1.01), Verdict.REGRESSED),  # 0.94 / 0.99 = 0.949: a loss of 5 % at least is its own
+        (0.90, 0.94, (0.93, 1.05), Verdict.INCONCLUSIVE),  # 0.94 / 0.93 = 1.011: the host may have made all of it
+        (0.90, 0.94, (0.95, 0.96), Verdict.REGRESSED),  # 0.94 / 0.95 = 0.989, 0.90 / 0.96 = 0.9375
+        (0.90, 0.94, (0.85, 0.88), Verdict.IMPROVED),  # the host lost more than the candidate did: 0.90 / 0.88 = 1.023
+        (1.06, 1.10, (0.98, 1.02), Verdict.IMPROVED),  # 1.06 / 1.02 = 1.039
+        (1.06, 1.10, (1.03, 1.07), Verdict.INCONCLUSIVE),  # 1.06 / 1.07 = 0.991
+        (0.995, 1.005, (0.99, 1.01), Verdict.NO_CHANGE_DETECTED),  # 0.985 to 1.0152: inside 2 %
+        (0.995, 1.005, (0.98, 1.01), Verdict.INCONCLUSIVE),  # 1.005 / 0.98 = 1.0255: a gain may be hidden
+        (0.90, 0.94, ANYTHING, Verdict.INCONCLUSIVE),
+        (0.999, 1.001, ANYTHING, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_the_host_may_have_done_is_not_the_candidate_s(
+    low: float, high: float, moved: Interval, expected: Verdict
+) -> None:
+    """Arms of two sessions: the ends are divided crosswise by those of the control, by hand."""
+    numbers = Numbers((low * high) ** 0.5, low, high, 0.96, 0.03)
+    assert judge(numbers, Better.HIGHER, smallest_effect=0.02, alpha=0.05, moved=moved) is expected
+    assert own_interval(numbers, None) == (low, high)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_stored_baseline_is_a_folder_or_a_name(
     results = write_campaign(tmp_path / "new", Campaign(seed=4, effect=lambda point: 0.5))
     assert run(compare, results, "--baseline", stored) == ExitCode.FINDING
     assert run(compare, results, "--baseline", "slow", "--arm", "candidate") != ExitCode.FINDING
-    with pytest.raises(InputError, match="there is no baseline 'fast'"):
+    with pytest.raises(InputError, match="'fast' is neither a folder nor the name of a baseline"):
         run(compare, results, "--baseline", "fast")
 
 

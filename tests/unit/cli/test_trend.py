@@ -33,7 +33,15 @@ def nights(tmp_path: Path) -> list[Path]:
 def test_text_and_picture(nights: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The change is named with the result it came with; PNG and SVG are written."""
     assert run(*nights, "--plot", tmp_path / "trend.png") == ExitCode.DONE
-    assert "% with night-5" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "% with night-5; the same baseline binary moved by" in out
+    (head, changed) = next(
+        (line, row)
+        for line, row in zip(out.splitlines(), out.splitlines()[7:], strict=False)
+        if line.split() == ["date", "result", "host", "change", "interval", "lasting", "change"]
+    )
+    assert changed.startswith("2026-01-06 00:00  night-5  00112233aabbccdd  -1") and changed.endswith(" %")
+    assert len(changed) == len(head)
     assert (tmp_path / "trend.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "trend.svg").exists()
 
 
