@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
@@ -17,6 +18,7 @@ from rich.progress import Progress as RichProgress
 from lab.units import text_from_seconds
 
 _PLAIN_INTERVAL_S = 10.0
+_MOST_SHOWN = 300
 _BIDI_AND_BREAKS = (0x061C, 0x200E, 0x200F, 0x2028, 0x2029)
 """Single characters that change the direction of a line or break it without being control characters."""
 
@@ -136,6 +138,16 @@ def printable(text: str) -> str:
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text  # a long table, at once
     return "".join(char if char in "\n\t" or _is_harmless(char) else ascii(char)[1:-1] for char in text)
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a line takes: Chinese characters take two each, combining accents none."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def shortened(text: str) -> str:
+    """Return a foreign text that is meant to be one line, such as a Subject, cut where no honest one would go on."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}... ({len(text)} characters)"
 
 
 def _is_harmless(char: str) -> bool:

@@ -13,21 +13,21 @@ import click
 from lab.analysis.compare import compare_results
 from lab.analysis.results import read_results
 from lab.cli.output import print_text
+from lab.cli.places import require_place
 from lab.cli.types import PATH, TEXT
-from lab.errors import HostError, InputError
+from lab.errors import InputError
 from lab.files import MIB, read_input
 from lab.report.captions import plain_caption
 from lab.report.charts import (
     LARGEST_GRID,
-    matrix_from_json,
     threads_chart,
     threads_from_json,
-    tmf_chart,
     traces_chart,
 )
 from lab.report.patch_steps import draw_waterfall
 from lab.report.pictures import MAPPING_MARKS
 from lab.report.scenario_traces import scenarios_from_json
+from lab.report.tmf import draw_tmf
 from lab.units import METRICS, metric_from_name
 
 _LARGEST_FILE_BYTES = 64 * MIB
@@ -68,20 +68,14 @@ def waterfall(results: tuple[Path, ...], point: str | None, metric: str | None, 
 @click.argument("matrix", type=PATH)
 @_OUT
 def tmf(matrix: Path, out: Path) -> None:
-    """Draw the matrix of task management functions from what 'lab tmf --json' printed for one binary.
+    """Draw the matrix of task management functions from what 'lab tmf --json' printed.
 
     \b
     Example: lab draw tmf matrix.json --out matrix.png
     """
-    found = matrix_from_json(_document(matrix, "lab tmf"), str(matrix))
-    notes = (
-        "P: passed, F: failed, ?: undecided; with the number of cases, or how many of them. A cell holds all mappings.",
-        f"Binary: {found.binary}",
-    )
-    title = "Task management functions of virtio-scsi"
-    worst = f"{sum(failed for _, failed, _ in found.counts.values())} cases failed"
+    document = _document(matrix, "lab tmf")
     with _drawn(out) as png:
-        tmf_chart(png, found, plain_caption(title, notes, f"lab tmf --json, {matrix.name}", worst))
+        draw_tmf(png, document, f"lab tmf --json, {matrix.name}")
 
 
 @draw.command("mapping")
@@ -137,11 +131,6 @@ def _drawn(out: Path) -> Iterator[Path]:
     :raise InputError: it has another ending.
     :raise HostError: it cannot be written.
     """
-    if out.suffix != ".png":
-        raise InputError(f"{out} does not end in .png", remedy="the SVG file is put beside it in any case")
-    try:
-        yield out
-    except OSError as err:
-        remedy = "give a folder that is there and is yours"
-        raise HostError(f"{out} cannot be written: {err.strerror}", remedy=remedy) from err
+    require_place(out, ".png")
+    yield out
     print_text(str(out))

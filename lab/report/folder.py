@@ -1,4 +1,4 @@
-"""Reading and writing in a results folder that somebody else may have made: no symbolic link there is followed."""
+"""Reading in a results folder that somebody else may have made: no symbolic link there is followed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,6 @@ import stat
 from pathlib import Path
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step, whatever was there before.
-
-    :raise OSError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, _CREATE, 0o666), "wb") as stream:
-        stream.write(content)
-    part.replace(path)
 
 
 def evidence_text(results: Path, run_id: str, name: str, *, limit_bytes: int, parent: str = "runs") -> str | None:

@@ -15,6 +15,7 @@ from lab.analysis.compare import Comparison
 from lab.analysis.family import PointComparison
 from lab.analysis.verdict import Verdict
 from lab.progress import printable
+from lab.report.again import experiment_again
 from lab.report.provenance import source_line
 from lab.report.sentences import point_sentence
 
@@ -33,6 +34,10 @@ def junit_text(comparison: Comparison) -> str:
         case = ET.SubElement(suite, "testcase", classname="findings", name=f"finding {number}", time="0")
         _add(case, "failure", finding)
         kinds["failure"] += 1
+    for number, doubt in enumerate(comparison.doubts, start=1):
+        case = ET.SubElement(suite, "testcase", classname="findings", name=f"doubt {number}", time="0")
+        _add(case, "skipped", doubt, "DOUBT")
+        kinds["skipped"] += 1
     seconds = sum(record.duration_s for record in results.records)
     counts = {"tests": kinds.total(), "failures": kinds["failure"], "errors": 0}
     root = ET.Element("testsuites", name="lab")
@@ -41,9 +46,10 @@ def junit_text(comparison: Comparison) -> str:
     suite.set("skipped", str(kinds["skipped"]))
     if results.records:
         suite.set("timestamp", _clean(results.records[0].started_at[:19]))
-    ET.SubElement(suite, "system-out").text = _clean(
-        "\n".join([source_line(results), *(caveat.text for caveat in comparison.caveats)])
-    )
+    again = experiment_again(results)
+    told = [source_line(results), *(caveat.text for caveat in comparison.caveats), f"to reproduce: {again.command}"]
+    told += [f"{name}: {value}" for name, value in again.facts]
+    ET.SubElement(suite, "system-out").text = _clean("\n".join(told))
     root.append(suite)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=False).join(

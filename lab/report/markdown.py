@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from lab.analysis.compare import Comparison, planned_runs
 from lab.progress import printable
 from lab.record import Arm, Cell, Outcome
+from lab.report.again import experiment_again
 from lab.report.folder import evidence_text
 from lab.report.pictures import Picture
 from lab.report.provenance import build_facts, host_facts, patch_subjects, series_title
@@ -57,12 +58,18 @@ def _parts(comparison: Comparison, pictures: Sequence[Picture]) -> Iterator[str]
     yield markdown_list(f"{name}: {value}" for name, value in host_facts(comparison.results))
     yield from _command_lines(comparison)
     yield "## How to make it again"
-    yield markdown_list(f"{name}: {value}" for name, value in question.chosen)
-    if question.command:
-        yield "The whole experiment:"
-        yield _fenced(question.command)
+    yield from reproduction(comparison)
     yield "This report, from the stored data, in the folder that holds this experiment's:"
     yield _fenced(shlex.join(["lab", "report", comparison.results.path.name]))
+
+
+def reproduction(comparison: Comparison) -> Iterator[str]:
+    """Yield how to measure the whole experiment again."""
+    again = experiment_again(comparison.results)
+    if again.command:
+        yield "The whole experiment:"
+        yield _fenced(again.command)
+    yield markdown_list(f"{name}: {value}" for name, value in again.facts)
 
 
 def _run_rows(comparison: Comparison) -> Iterator[Row]:

@@ -1,27 +1,20 @@
-"""A comparison to report.html: one page that needs no network, runs from the disk, and trusts no text it shows.
-
-All text goes through the autoescaping of jinja2. Script and style are the lab's own and named by their hashes in a
-Content-Security-Policy, so that whatever slipped through could still not run. Links are relative and percent-encoded.
-"""
+"""A comparison to report.html: one page, whose links are relative and percent-encoded."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lab import __version__
 from lab.analysis.caveats import CaveatKind
 from lab.analysis.compare import Comparison
 from lab.analysis.verdict import Verdict
-from lab.progress import printable
 from lab.record import Arm
+from lab.report.again import experiment_again
+from lab.report.html import environment, own, policy
 from lab.report.page_cells import cells_of_page
 from lab.report.page_rows import LARGEST_TABLE, Row, rows_of_page
 from lab.report.pictures import Picture
@@ -61,36 +54,20 @@ def page_text(comparison: Comparison, pictures: Sequence[Picture]) -> str:
     :param pictures: files beside report.html, which are put into it as far as there is room.
     :raise OSError: a picture cannot be read.
     """
-    environment = Environment(
-        loader=PackageLoader("lab.report"),
-        autoescape=True,
-        finalize=_printable,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("page.html")
+    template = environment().get_template("page.html")
     context = _context(comparison)
     words = template.render(context, pictures=_embedded(pictures, room_bytes=0))
     room_bytes = max(0, LARGEST_PAGE_BYTES - len(words.encode())) * 3 // 4  # base64 makes four bytes of three
     return template.render(context, pictures=_embedded(pictures, room_bytes=room_bytes)) + "\n"
 
 
-def _printable(value: Any) -> Any:
-    """Make control characters visible, wherever a text comes from, but in what is the lab's own."""
-    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
 def _context(comparison: Comparison) -> Mapping[str, Any]:
     results = comparison.results
-    style, script = (_own(name) for name in ("page.css", "page.js"))
+    style, script = (own(name) for name in ("page.css", "page.js"))
     rows = rows_of_page(comparison)
     warnings = all_warnings(comparison)
     return {
-        "policy": (
-            f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-            "base-uri 'none'; form-action 'none'"
-        ),
+        "policy": policy(style, script),
         "style": style,
         "script": script,
         "title": results.question.title,
@@ -112,22 +89,11 @@ def _context(comparison: Comparison) -> Mapping[str, Any]:
         "series": series_title(results),
         "patches": patch_subjects(results),
         "host": host_facts(results),
-        "chosen": results.question.chosen,
-        "command": results.question.command,
-        "again": shlex.join(["lab", "report", results.path.name]),
+        "again": experiment_again(results),
+        "report_again": shlex.join(["lab", "report", results.path.name]),
         "source": source_line(results),
         "version": __version__,
     }
-
-
-def _own(name: str) -> str:
-    """Return a file of the lab's own, which is put into the page as it is."""
-    return resources.files("lab.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """Return how a Content-Security-Policy names an inline script or style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:

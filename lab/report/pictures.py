@@ -193,7 +193,7 @@ def _traces_picture(path: Path, comparison: Comparison) -> Iterator[Picture]:
     title = f"{metric.title} within each run, {'every 100 ms' if disturbed else 'second by second'}"
     notes = ["A line is one boot. Readings within a run are diagnostics: they are never counted as observations."]
     if any(run.events for runs in traces.values() for run in runs):
-        notes.append("Dotted: what was done to the guest meanwhile.")
+        notes.append("Dotted: what was done to the guest, in the first of the runs; shaded: until the last of them.")
     charts.traces_chart(path, traces, metric, caption_of(comparison, title, (*notes, *_panel_note(tuple(traces)))))
     yield Picture(path, title)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
+from lab.analysis.document import validated
 from lab.analysis.question import Question
 from lab.errors import InputError
 from lab.files import MIB, read_text_input
@@ -94,11 +95,7 @@ def published_tables(path: Path) -> tuple[PublishedTable, ...]:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml")))
         raise InputError(f"the published table {err.message}", remedy=f"there are: {known or 'none'}") from err
     try:
-        raw = _Publication.model_validate(tomllib.loads(text))
-    except ValidationError as err:
-        first = err.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']}") from err
+        raw = validated(_Publication, tomllib.loads(text), str(path), remedy="")
     except (ValueError, RecursionError) as err:  # ValueError: no TOML, or a number of thousands of digits
         raise InputError(f"{path}: {err}") from err
     return tuple(

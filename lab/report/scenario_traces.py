@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from lab.analysis.document import validated
 from lab.errors import InputError
 from lab.record import Arm
-from lab.report.document import validated
 from lab.report.trace_data import Event, TracedRun
 
 _MOST_SCENARIOS = 1000

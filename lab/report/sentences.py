@@ -35,7 +35,7 @@ _TIERS = {
 
 
 def verdict_sentence(comparison: Comparison) -> str:
-    """Return what the experiment says, in one sentence."""
+    """Return what the experiment says, in one sentence, and what the series mends, if it mends anything."""
     judged = comparison.judged
     if not judged:
         return f"{comparison.verdict.value}: nothing was measured."
@@ -49,7 +49,9 @@ def verdict_sentence(comparison: Comparison) -> str:
             found += f" ({low})" if low == high else f" ({low} to {high})"
         parts.append(found)
     metrics = " and ".join(dict.fromkeys(point.metric.title for point in judged))
-    return f"{comparison.verdict.value}: {metrics}, candidate against baseline: {', '.join(parts)}."
+    doubt = "; no pass, because the candidate failed more often, see the warnings" if comparison.doubts else ""
+    sentence = f"{comparison.verdict.value}: {metrics}, candidate against baseline: {', '.join(parts)}{doubt}."
+    return " ".join((sentence, *comparison.mends))
 
 
 def tier_sentence(tier: str) -> str:

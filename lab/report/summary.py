@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.analysis.compare import Comparison
-from lab.report.markdown import escaped, markdown_list, table
+from lab.report.markdown import escaped, markdown_list, reproduction, table
 from lab.report.provenance import host_line, series_title, source_line
 from lab.report.sentences import explanation, tier_sentence, verdict_sentence
 from lab.report.tables import FULL_HEADER, full_row
@@ -45,4 +45,6 @@ def _parts(comparison: Comparison) -> Iterator[str]:
     if series_title(results):
         facts.insert(0, f"series: {series_title(results)}")
     yield markdown_list(facts)
+    again = "\n\n".join(part for part in reproduction(comparison) if part)
+    yield f"<details><summary>How to make it again</summary>\n\n{again}\n\n</details>"
     yield f"<details><summary>What the columns mean</summary>\n\n{escaped(explanation(comparison))}\n\n</details>"

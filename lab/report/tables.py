@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.analysis.family import PointComparison
+from lab.progress import columns_of
 from lab.units import text_from_percent, text_from_quantity, text_from_signed
 
 Row = tuple[str, ...]
@@ -59,7 +60,7 @@ def interval_text(point: PointComparison) -> str:
 
 def text_table(header: Row, rows: Sequence[Row]) -> str:
     """Return lines with aligned columns: numbers to the right, words to the left."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    widths = [max(columns_of(row[column]) for row in (header, *rows)) for column in range(len(header))]
     right = [all(_is_number(row[column]) for row in rows) for column in range(len(header))]
     rule = tuple("-" * width for width in widths)
     return "\n".join(_line(row, widths, right) for row in (header, rule, *rows))
@@ -72,10 +73,10 @@ def markdown_table(header: Row, rows: Sequence[Row]) -> str:
 
 
 def _line(row: Row, widths: Sequence[int], right: Sequence[bool]) -> str:
-    cells = (
-        cell.rjust(width) if to_right else cell.ljust(width)
-        for cell, width, to_right in zip(row, widths, right, strict=True)
-    )
+    cells = []
+    for cell, width, to_right in zip(row, widths, right, strict=True):
+        room = " " * (width - columns_of(cell))
+        cells.append(room + cell if to_right else cell + room)
     return "  ".join(cells).rstrip()
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lab.analysis.compare import Comparison
 from lab.analysis.family import PointComparison
-from lab.progress import printable
-from lab.report.again import words_of_command
+from lab.progress import columns_of, printable
+from lab.report.again import experiment_again, words_of_command
 from lab.report.provenance import host_line, source_line
 from lab.report.sentences import explanation, point_sentence, verdict_sentence
 from lab.report.tables import FULL_HEADER, SHORT_HEADER, Row, full_row, short_row, text_table
@@ -36,12 +36,10 @@ def mail_text(comparison: Comparison) -> str:
         parts.append("Warnings\n\n" + _bullets(warnings))
     parts.append(_wrapped(explanation(comparison)))
     parts.append("\n".join([_wrapped(f"Host: {host_line(results)}"), _wrapped(f"Source: {source_line(results)}")]))
-    if results.question.chosen:
-        parts[-1] += "\n" + _wrapped(
-            f"Chosen: {', '.join(f'{name} {value}' for name, value in results.question.chosen)}"
-        )
-    if results.question.command:
-        parts.append(f"To reproduce:\n\n{_command(results.question.command)}")
+    again = experiment_again(results)
+    if again.command:
+        parts.append(f"To reproduce:\n\n{_command(again.command)}")
+    parts.append(_bullets(f"{name}: {value}" for name, value in again.facts))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -91,14 +89,14 @@ def narrow_table(points: Sequence[PointComparison]) -> str:
 
 
 def _fits(table: str) -> bool:
-    return max(map(len, table.splitlines())) <= COLUMNS
+    return max(map(columns_of, table.splitlines())) <= COLUMNS
 
 
 def _command(text: str) -> str:
     """Return a shell command over several lines, to be pasted; a line is only too long if one word is."""
     lines = [""]
     for word in map(shlex.quote, words_of_command(printable(text))):
-        if lines[-1] and len(lines[-1]) + len(word) + 1 > COLUMNS - 6:
+        if lines[-1] and columns_of(lines[-1]) + columns_of(word) + 1 > COLUMNS - 6:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return " \\\n".join(f"    {line}" for line in lines)
@@ -110,11 +108,18 @@ def _metrics(comparison: Comparison) -> tuple[Metric, ...]:
 
 def _wrapped(text: str) -> str:
     """Return lines, none of which git would take for a trailer: a title may read 'Tested-by: somebody'."""
-    lines = textwrap.fill(printable(text), COLUMNS)
-    if _TRAILER.search(lines) is None:
-        return lines
-    return textwrap.fill(printable(text), COLUMNS, initial_indent=" ", subsequent_indent=" ")
+    lines = _filled(text)
+    return lines if _TRAILER.search(lines) is None else _filled(text, first=" ", others=" ")
 
 
 def _bullets(texts: Iterable[str]) -> str:
-    return "\n".join(textwrap.fill(printable(f"- {text}"), COLUMNS, subsequent_indent="  ") for text in texts)
+    return "\n".join(_filled(text, first="- ", others="  ") for text in texts)
+
+
+def _filled(text: str, *, first: str = "", others: str = "") -> str:
+    """Return lines of at most 72 columns; textwrap counts characters, of which some take two columns."""
+    for width in range(COLUMNS, COLUMNS // 2 - 1, -1):
+        lines = textwrap.fill(printable(text), width, initial_indent=first, subsequent_indent=others)
+        if _fits(lines or " "):
+            break
+    return lines

@@ -13,7 +13,7 @@ from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.compare import Comparison, compare_results
 from lab.analysis.results import read_results
 from lab.errors import HostError, InputError
-from lab.report.folder import replace_file
+from lab.files import write_atomically
 from lab.report.junit import junit_text
 from lab.report.markdown import markdown_text
 from lab.report.page import page_text
@@ -78,11 +78,11 @@ def write_report(results: Path) -> ReportPaths:
             summary=folder / "summary.md",
             comparison=comparison,
         )
-        replace_file(paths.page, page_text(comparison, pictures).encode())
-        replace_file(paths.markdown, markdown_text(comparison, pictures).encode())
-        replace_file(paths.text, mail_text(comparison).encode())
-        replace_file(paths.junit, junit_text(comparison).encode())
-        replace_file(paths.summary, summary_text(comparison).encode())
+        write_atomically(paths.page, page_text(comparison, pictures))
+        write_atomically(paths.markdown, markdown_text(comparison, pictures))
+        write_atomically(paths.text, mail_text(comparison))
+        write_atomically(paths.junit, junit_text(comparison))
+        write_atomically(paths.summary, summary_text(comparison))
     except OSError as err:
         raise HostError(f"the report in {folder} cannot be written: {err.strerror}", evidence=folder) from err
     return paths

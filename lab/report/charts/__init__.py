@@ -9,7 +9,7 @@ from lab.report.charts.heat_map import ThreadMatrix, threads_chart, threads_from
 from lab.report.charts.levels import levels_chart
 from lab.report.charts.ratio import Step, ratio_chart, waterfall_chart
 from lab.report.charts.runs import runs_chart, traces_chart
-from lab.report.charts.tmf_matrix import TmfMatrix, matrix_from_json, tmf_chart
+from lab.report.charts.tmf_matrix import TmfMatrix, matrices_from_json, situation, tmf_chart
 
 __all__ = [
     "DPI",
@@ -26,9 +26,10 @@ __all__ = [
     "cost_chart",
     "functions_chart",
     "levels_chart",
-    "matrix_from_json",
+    "matrices_from_json",
     "ratio_chart",
     "runs_chart",
+    "situation",
     "threads_chart",
     "threads_from_json",
     "tmf_chart",

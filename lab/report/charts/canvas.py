@@ -24,9 +24,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lab.analysis.verdict import Verdict
+from lab.files import write_atomically
 from lab.progress import printable
 from lab.record import Arm
-from lab.report.folder import replace_file
 
 DPI = 160
 LARGEST_GRID = 12
@@ -127,11 +127,11 @@ def save(figure: Figure, path: Path, caption: Caption) -> None:
     _add_words(figure, caption)
     for line in (line for box in figure.axes for line in box.lines):
         line.set_rasterized(len(line.get_xdata()) > _MOST_VECTORS)  # type: ignore[arg-type]  # an array has a length
-    replace_file(path, _rendered(figure, "png", dict(caption.metadata)))
+    write_atomically(path, _rendered(figure, "png", dict(caption.metadata)))
     figure.set_layout_engine("none")  # everything has its place now; finding it again would take as long as drawing
     about = {("Creator" if key == "Software" else key): value for key, value in caption.metadata.items()}
     drawn = _rendered(figure, "svg", {**about, "Date": None}).decode()
-    replace_file(path.with_suffix(".svg"), _NOT_XML.sub("\ufffd", drawn).encode())
+    write_atomically(path.with_suffix(".svg"), _NOT_XML.sub("\ufffd", drawn).encode())
 
 
 def _rendered(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from pydantic import BaseModel, ConfigDict, Field
 
+from lab.analysis.document import validated
 from lab.report.charts.canvas import BLACK, GREY, ORANGE, SKY, Caption, name_text, save, style
-from lab.report.document import validated
 
 LARGEST_MATRIX = 64
 """Queues in one picture; more could not be read, and the table of the proof has them all."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -11,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from lab.record import Arm, Point
 from lab.report.chart_data import RunMark
 from lab.report.charts.canvas import ARM_STYLE, BLACK, LARGEST_GRID, Caption, grid, name_text, save, style
-from lab.report.trace_data import TracedRun
+from lab.report.trace_data import Event, TracedRun
 from lab.units import Metric, text_from_quantity
 
 _LONGEST_TITLE = 100
@@ -45,11 +47,17 @@ def runs_chart(path: Path, runs: Mapping[Point, Sequence[RunMark]], metric: Metr
 def traces_chart(path: Path, traces: Mapping[str, Sequence[TracedRun]], metric: Metric, caption: Caption) -> None:
     """Draw the readings within each run over its seconds, one panel per point, events as lines with their names.
 
+    Runs with events lie over each other at their first ones: the same thing is done at another second of each run.
+
     :param traces: by the title of their panel.
 
     :raise OSError: the picture cannot be written.
     """
-    shown = list(traces.items())[:LARGEST_GRID]
+    shown = [(title, [_from_first_event(run) for run in runs]) for title, runs in list(traces.items())[:LARGEST_GRID]]
+    disturbed = [bool(run.events) for _, runs in shown for run in runs]
+    begin = "the measurement of the run began"
+    if any(disturbed):
+        begin = f"the first disturbance{'' if all(disturbed) else ', if any'}"
     columns = _columns(len(shown))
     with style():
         figure, axes = grid(len(shown), panel_size=(7.4, 2.1), share_x=True, columns=columns)
@@ -67,7 +75,7 @@ def traces_chart(path: Path, traces: Mapping[str, Sequence[TracedRun]], metric: 
         for box in axes[-columns:]:
             box.tick_params(labelbottom=True)
             box.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-            box.set_xlabel("seconds since the measurement of the run began")
+            box.set_xlabel(f"seconds since {begin}")
         save(figure, path, caption)
 
 
@@ -102,16 +110,36 @@ def _draw_runs(box: Axes, marks: Sequence[RunMark]) -> None:
             )
 
 
+def _from_first_event(run: TracedRun) -> TracedRun:
+    """Return a run whose clock is 0 at its first event; as it is where there is none."""
+    if not run.events:
+        return run
+    first_s = min(event.at_s for event in run.events)
+    return replace(
+        run,
+        seconds=tuple(at_s - first_s for at_s in run.seconds),
+        events=tuple(Event(event.at_s - first_s, event.name) for event in run.events),
+    )
+
+
 def _draw_events(box: Axes, runs: Sequence[TracedRun]) -> None:
-    """Mark what was done to the guest; the same thing in several runs is named once, where it came first."""
-    first: dict[str, float] = {}
+    """Mark what was done to the guest: the same thing in several runs by its first time, shaded until its last.
+
+    What is done several times in a run is named once.
+    """
+    times: dict[tuple[str, int], list[float]] = {}
     for run in runs:
+        counts: Counter[str] = Counter()
         for event in run.events:
-            box.axvline(event.at_s, color=BLACK, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
-            first[event.name] = min(event.at_s, first.get(event.name, event.at_s))
-    for name, at_s in sorted(first.items(), key=lambda pair: pair[1])[:_EVENTS_NAMED]:
+            times.setdefault((event.name, counts[event.name]), []).append(event.at_s)
+            counts[event.name] += 1
+    for at_s in times.values():
+        box.axvspan(min(at_s), max(at_s), color="#eeeeee", linewidth=0, zorder=-1)
+        box.axvline(min(at_s), color=BLACK, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+    first = sorted((min(at_s), name) for (name, number), at_s in times.items() if not number)
+    for at_s_first, name in first[:_EVENTS_NAMED]:
         box.text(
-            at_s,
+            at_s_first,
             0.98,
             f" {name_text(name, _LONGEST_EVENT)}",
             transform=box.get_xaxis_transform(),

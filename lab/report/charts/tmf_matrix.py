@@ -1,4 +1,7 @@
-"""What ``lab tmf --json`` prints to a picture: a row per function, a column per situation, letter and colour."""
+"""What ``lab tmf --json`` prints to a picture: a row per function, a column per situation, letter and colour.
+
+Two binaries are two panels, one below the other.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from pydantic import BaseModel, Field
 
-from lab.report.charts.canvas import BLACK, GREEN, GREY, ORANGE, Caption, name_text, save, style
-from lab.report.document import validated
+from lab.analysis.document import validated
+from lab.report.charts.canvas import BLACK, GREEN, GREY, ORANGE, Caption, grid, name_text, save, style
 
 _MOST_CASES = 100_000
 _LOOK = {"failed": ("F", ORANGE, "////", "white"), "undecided": ("?", "#c9c9c9", "....", BLACK)}
 _PASSED = ("P", GREEN, "", "white")
 _CELL_INCHES = (0.82, 0.42)
+_ARMS = ("baseline", "candidate")
 
 
 class _Case(BaseModel):
@@ -48,60 +52,75 @@ class TmfMatrix:
     counts: Mapping[tuple[str, str], tuple[int, int, int]]
 
 
-def matrix_from_json(document: Any, where: str) -> TmfMatrix:
-    """Return the matrix of a document of ``lab tmf --json`` for one binary.
+def matrices_from_json(document: Any, where: str) -> dict[str, TmfMatrix]:
+    """Return the matrices of a document of ``lab tmf --json`` by arm; of one binary that of the baseline.
 
     :param where: names the document in messages.
     :raise InputError: it is something else.
     """
-    raw = validated(_Document, document, where, remedy="give what 'lab tmf --qemu BINARY --json' prints for one binary")
+    if isinstance(document, dict) and "baseline" in document:
+        return {arm: _matrix(document.get(arm), f"{where}: {arm}") for arm in _ARMS}
+    return {"baseline": _matrix(document, where)}
+
+
+def situation(tag_state: str, lun_state: str) -> str:
+    """Return the column of a case: the state of the tag where the LUN is there, else that of the LUN."""
+    return tag_state if lun_state == "present" else lun_state
+
+
+def _matrix(document: Any, where: str) -> TmfMatrix:
+    raw = validated(_Document, document, where, remedy="give what 'lab tmf --json' prints")
     counts: dict[tuple[str, str], tuple[int, int, int]] = {}
     for case in raw.cases:
-        place = (case.subtype, _situation(case))
+        place = (case.subtype, situation(case.tag_state, case.lun_state))
         cases, failed, undecided = counts.get(place, (0, 0, 0))
         failed += case.verdict == "failed"
         undecided += case.verdict not in ("failed", "passed")
         counts[place] = (cases + 1, failed, undecided)
     rows = tuple(dict.fromkeys(case.subtype for case in raw.cases))
-    columns = tuple(dict.fromkeys(_situation(case) for case in raw.cases))
+    columns = tuple(dict.fromkeys(situation(case.tag_state, case.lun_state) for case in raw.cases))
     return TmfMatrix(raw.binary, rows, columns, counts)
 
 
-def tmf_chart(path: Path, matrix: TmfMatrix, caption: Caption) -> None:
-    """Draw the matrix; a cell is as bad as the worst of its mappings, and says how many of them are so.
+def tmf_chart(path: Path, matrices: Mapping[str, TmfMatrix], caption: Caption) -> None:
+    """Draw one or two matrices; a cell is as bad as the worst of its mappings, and says how many of them are so.
 
+    :param matrices: by arm.
     :raise OSError: the picture cannot be written.
     """
     width, height = _CELL_INCHES
+    columns = max(len(matrix.columns) for matrix in matrices.values())
+    rows = max(len(matrix.rows) for matrix in matrices.values())
     with style():
-        size = (2.2 + width * len(matrix.columns), 1.0 + height * len(matrix.rows))
-        figure = Figure(figsize=(max(5.5, size[0]), size[1]), layout="constrained")
-        box = figure.add_subplot()
-        for (function, situation), (cases, failed, undecided) in matrix.counts.items():
-            kind = "failed" if failed else "undecided" if undecided else ""
-            letter, colour, hatch, ink = _LOOK.get(kind, _PASSED)
-            count = f" {failed or undecided}/{cases}" if kind else f" {cases}"
-            x, y = matrix.columns.index(situation), matrix.rows.index(function)
-            look: dict[str, Any] = {"facecolor": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-            box.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, **look))
-            background = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
-            words = f"{letter}{count}"
-            box.text(x, y, words, ha="center", va="center", color=ink, fontweight="bold", bbox=background)
-        box.set_xticks(range(len(matrix.columns)), [_wrapped(name) for name in matrix.columns], fontsize=8)
-        box.xaxis.tick_top()
-        box.set_yticks(range(len(matrix.rows)), [name_text(name, 24) for name in matrix.rows], fontsize=8)
-        box.tick_params(length=0)
-        box.set_xlim(-0.5, len(matrix.columns) - 0.5)
-        box.set_ylim(len(matrix.rows) - 0.5, -0.5)
-        box.grid(visible=False)
-        for spine in box.spines.values():
-            spine.set_color(GREY)
-            spine.set_visible(False)
+        size = (max(5.5, 2.2 + width * columns), 1.0 + height * rows)
+        figure, boxes = grid(len(matrices), panel_size=size, columns=1)
+        for box, (arm, matrix) in zip(boxes, matrices.items(), strict=True):
+            _panel(box, matrix, arm if len(matrices) > 1 else "")
         save(figure, path, caption)
 
 
-def _situation(case: _Case) -> str:
-    return case.tag_state if case.lun_state == "present" else case.lun_state
+def _panel(box: Axes, matrix: TmfMatrix, title: str) -> None:
+    for (function, column), (cases, failed, undecided) in matrix.counts.items():
+        kind = "failed" if failed else "undecided" if undecided else ""
+        letter, colour, hatch, ink = _LOOK.get(kind, _PASSED)
+        count = f" {failed or undecided}/{cases}" if kind else f" {cases}"
+        x, y = matrix.columns.index(column), matrix.rows.index(function)
+        look: dict[str, Any] = {"facecolor": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        box.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, **look))
+        background = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
+        words = f"{letter}{count}"
+        box.text(x, y, words, ha="center", va="center", color=ink, fontweight="bold", bbox=background)
+    box.set_xticks(range(len(matrix.columns)), [_wrapped(name) for name in matrix.columns], fontsize=8)
+    box.xaxis.tick_top()
+    box.set_yticks(range(len(matrix.rows)), [name_text(name, 24) for name in matrix.rows], fontsize=8)
+    box.tick_params(length=0)
+    box.set_xlim(-0.5, len(matrix.columns) - 0.5)
+    box.set_ylim(len(matrix.rows) - 0.5, -0.5)
+    box.grid(visible=False)
+    for spine in box.spines.values():
+        spine.set_color(GREY)
+        spine.set_visible(False)
+    box.set_title(title, loc="left", fontweight="bold")
 
 
 def _wrapped(name: str) -> str:

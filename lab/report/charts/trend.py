@@ -37,15 +37,17 @@ def trend_chart(
 def _draw(box: Axes, history: History) -> None:
     entries = history.entries
     for place, entry in enumerate(entries):
-        if entry.low is not None and entry.high is not None:
-            box.plot([place, place], [entry.low, entry.high], color=BLUE, linewidth=1)
+        box.plot([place, place], [entry.low, entry.high], color=BLUE, linewidth=1)
     box.plot(range(len(entries)), [entry.value for entry in entries], "o", color=BLUE, markersize=4, label="result")
     for number, level in enumerate(history.levels):
         label = "level" if not number else None
         box.plot([level.first - 0.4, level.last + 0.4], [level.middle] * 2, color=GREY, linewidth=1.6, label=label)
-    for number, level in enumerate(history.levels[1:]):
-        label = "changed here" if not number else None
-        box.axvline(level.first - 0.5, color=ORANGE, linestyle="--", linewidth=1.2, label=label)
+    said = set()
+    for change in history.changes:
+        label, colour = ("changed, as the host may have", GREY) if change.of_host else ("changed here", ORANGE)
+        once = None if label in said else label
+        box.axvline(change.first - 0.5, color=colour, linestyle="--", linewidth=1.2, label=once)
+        said.add(label)
     step = -(-len(entries) // _MOST_LABELS)
     places = range(0, len(entries), step)
     box.set_xticks(

@@ -1,37 +1,7 @@
 import os
 from pathlib import Path
 
-import pytest
-
-from lab.report.folder import evidence_names, evidence_text, folder_names, replace_file
-
-
-def test_a_file_is_replaced(tmp_path: Path) -> None:
-    """The new content stands there, and nothing else is left in the folder."""
-    file = tmp_path / "report.md"
-    file.write_text("old")
-    replace_file(file, b"new")
-    assert file.read_bytes() == b"new" and list(tmp_path.iterdir()) == [file]
-
-
-@pytest.mark.parametrize("name", ["report.md", ".report.md.part"])
-def test_links_are_replaced_and_not_followed(tmp_path: Path, name: str) -> None:
-    """What a planted link points to stays as it is, whether it bears the file's name or that of its part."""
-    outside = tmp_path / "outside"
-    outside.write_text("precious")
-    folder = tmp_path / "report"
-    folder.mkdir()
-    (folder / name).symlink_to(outside)
-    replace_file(folder / "report.md", b"new")
-    assert outside.read_text() == "precious"
-    assert (folder / "report.md").read_bytes() == b"new" and not (folder / "report.md").is_symlink()
-
-
-def test_a_part_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
-    """It is not removed with what is in it."""
-    (tmp_path / ".report.md.part").mkdir()
-    with pytest.raises(OSError, match="report"):
-        replace_file(tmp_path / "report.md", b"new")
+from lab.report.folder import evidence_names, evidence_text, folder_names
 
 
 def test_no_more_evidence_is_read_than_asked_for(tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ def test_a_finding_is_a_failure() -> None:
     assert kinds(suite, "findings") == ["failure"] and kinds(suite) == ["skipped"] * 3
 
 
+def test_a_doubt_is_neither_a_pass_nor_a_failure() -> None:
+    """The candidate hung once, as may be chance."""
+    doubtful = replace(compare_results(results(Campaign(noise=0.001))), doubts=("the guest hung",))
+    suite = parsed(doubtful)
+    assert kinds(suite, "findings") == ["skipped"] and kinds(suite) == ["passed"] * 3
+
+
 def test_nothing_measured_is_a_valid_file() -> None:
     """No test case, no time stamp."""
     suite = parsed(compare_results(results(Campaign(blocks=0))))

@@ -27,7 +27,7 @@ def test_a_report_has_all_its_parts(tmp_path: Path) -> None:
         "virtio-scsi: waste time",
         "Imaginary CPU 9000",
         'qemu-system-x86_64 -nodefaults -device \'{"driver": "x"}\'',
-        "lab bench --series 'my series.mbox'",
+        "lab run jobs/virtio-scsi-iothreads.toml '--series=my series.mbox' --profile=quick --seed=7",
         "lab report x",
     ):
         assert part in text

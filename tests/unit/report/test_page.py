@@ -85,7 +85,7 @@ def test_a_page_has_all_its_parts(tmp_path: Path, picture: Picture) -> None:
         "gcc 12.2.0",
         "a" * 64,
         "virtio-scsi: waste time",
-        "lab bench --series 'my series.mbox'",
+        "lab run jobs/virtio-scsi-iothreads.toml '--series=my series.mbox' --profile=quick --seed=7",
         "lab report x",
     ):
         assert part in shown.words, part

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from lab.analysis.compare import compare_results
-from lab.record import Outcome
+from lab.analysis.verdict import Verdict
+from lab.record import Arm, Outcome
 from lab.report.sentences import explanation, point_sentence, tier_sentence, verdict_sentence
 from tests.unit.analysis.campaign import BUILD, BUILDS, Campaign
 from tests.unit.report.examples import results
@@ -44,6 +45,20 @@ def test_not_comparable_points_to_the_warnings() -> None:
     builds = BUILDS | {"candidate": BUILD | {"compiler": "other"}}
     comparison = compare_results(results(Campaign(), builds=builds))
     assert "not comparable, see the warnings" in point_sentence(comparison.judged[0])
+
+
+def test_what_the_series_mends_is_said_behind_the_verdict() -> None:
+    """So every report has it."""
+    text = said(Campaign(fails=lambda run: Outcome.SCENARIO_FAILED if run.cell.arm is Arm.BASELINE else None))
+    assert text.startswith("INCONCLUSIVE: ") and "The series mends this: the baseline's QEMU did not take" in text
+
+
+def test_a_doubt_is_said_with_the_verdict() -> None:
+    """Else nobody would know why unchanged points are no pass."""
+    comparison = replace(compare_results(results(Campaign(noise=0.001))), doubts=("x",), verdict=Verdict.INCONCLUSIVE)
+    sentence = verdict_sentence(comparison)
+    assert sentence.startswith("INCONCLUSIVE: ") and "unchanged within the smallest effect at 3 of 3 points" in sentence
+    assert sentence.endswith("; no pass, because the candidate failed more often, see the warnings.")
 
 
 def test_an_experiment_without_points_has_a_sentence() -> None:

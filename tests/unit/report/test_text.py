@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.analysis.compare import compare_results
+from lab.progress import columns_of
 from lab.report.text import COLUMNS, all_warnings, mail_text, narrow_table, terminal_text
 from tests.unit.analysis.campaign import Campaign
 from tests.unit.report.examples import HOSTILE, results
@@ -19,7 +20,7 @@ def test_a_mail_has_at_most_72_columns() -> None:
     for campaign in (Campaign(), Campaign(effect=lambda point: 0.5), WIDE):
         text = mail_text(compare_results(results(campaign)))
         assert max(map(len, text.splitlines())) <= COLUMNS
-        assert "    lab bench --series 'my series.mbox'" in text
+        assert "    lab run jobs/virtio-scsi-iothreads.toml '--series=my series.mbox' \\\n    --profile=quick" in text
 
 
 def test_long_names_and_huge_numbers_stay_readable_in_72_columns() -> None:
@@ -52,14 +53,15 @@ def test_a_long_command_is_broken_between_words() -> None:
 
 def test_a_command_that_no_shell_reads_is_shown_all_the_same() -> None:
     """An open quote in a stored command is not an error of the report."""
-    assert reproduce("lab bench 'half") == ["    lab bench ''\"'\"'half'"]
+    assert reproduce("lab host 'half") == ["    lab host ''\"'\"'half'"]
 
 
 def reproduce(command: str) -> list[str]:
     """Return the lines of the command in a mail."""
     made = results(Campaign())
     text = mail_text(compare_results(replace(made, question=replace(made.question, command=command))))
-    return text[text.index("To reproduce") :].splitlines()[2:]
+    lines = text[text.index("To reproduce") :].splitlines()[2:]
+    return lines[: lines.index("")]
 
 
 def test_no_trailer_on_behalf_of_a_person() -> None:
@@ -78,8 +80,29 @@ def test_a_foreign_title_is_no_trailer_either() -> None:
 
 
 def test_a_mail_says_what_was_chosen() -> None:
-    """Job, profile and seed, beside the command."""
-    assert "Chosen: job virtio-scsi-iothreads, profile quick, seed 7" in mail_text(compare_results(results(Campaign())))
+    """Job, profile, seed, base and series, beside the command."""
+    text = mail_text(compare_results(results(Campaign())))
+    for line in (
+        "- job file: jobs/virtio-scsi-iothreads.toml, as copied to",
+        "- profile: quick",
+        "- seed: 7",
+        "- base commit: 0123456789abcdef0123456789abcdef01234567",
+        "- series: demo: busy loop in the request path",
+        "- typed: lab bench --series 'my series.mbox'",
+    ):
+        assert f"\n{line}" in text
+
+
+def test_wide_and_combining_characters_keep_their_columns() -> None:
+    """A Chinese character takes two columns, an accent none: no line is wider than 72, and the rule fits the rows."""
+    named = Campaign(factors={"\u78c1\u76d8": ("\u732b" * 4, "e\u0301" * 8)}, level=lambda point: 1000.0)
+    text = mail_text(compare_results(results(named)))
+    assert max(map(columns_of, text.splitlines())) <= COLUMNS
+    rows = text[text.index("point  ") :].splitlines()[:4]
+    ends = {columns_of(row[: row.index("  6  ")]) for row in rows[2:]}
+    assert ends == {len(rows[1].split("  ")[0])}
+    many = replace(results(named), question=replace(results(named).question, title="\u732b" * 200))
+    assert max(map(columns_of, mail_text(compare_results(many)).splitlines())) <= COLUMNS
 
 
 def test_a_point_that_is_too_long_stands_on_its_own_line() -> None:

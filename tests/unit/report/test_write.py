@@ -1,13 +1,15 @@
+from collections import Counter
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
 
 from lab.analysis.verdict import Verdict
-from lab.errors import HostError, InputError
-from lab.record import Outcome, json_from_record
+from lab.errors import ExitCode, HostError, InputError
+from lab.record import Arm, Outcome, ScheduledRun, json_from_record
 from lab.report.write import report_text_for_terminal, write_report
 from tests.unit.analysis.campaign import EXPERIMENT, Campaign, write_campaign, write_lines
 
@@ -119,3 +121,41 @@ def test_extreme_values_make_no_noise(tmp_path: Path) -> None:
     folder = write_campaign(tmp_path / "demo", campaign)
     write_lines(folder / "runs.jsonl", [json_from_record(record) for record in records])
     assert write_report(folder).charts
+
+
+def _crash(run: ScheduledRun) -> Outcome | None:
+    return Outcome.QEMU_CRASHED if run.cell.arm is Arm.CANDIDATE else None
+
+
+@pytest.mark.usefixtures("quick_pictures")
+@pytest.mark.parametrize(
+    ("campaign", "ended", "code", "cases"),
+    [
+        (Campaign(fails=_crash), 36, ExitCode.FINDING, {"failure": 1, "skipped": 3}),
+        (Campaign(fails=lambda run: Outcome.QEMU_CRASHED), 36, ExitCode.UNDECIDED, {"skipped": 3}),
+        (Campaign(effect=lambda point: 0.5), 13, ExitCode.UNDECIDED, {"skipped": 3}),
+        (Campaign(), 0, ExitCode.UNDECIDED, {"skipped": 3}),
+        (Campaign(fails=lambda run: Outcome.VOID), 36, ExitCode.UNDECIDED, {"skipped": 3}),
+        (Campaign(noise=0.001), 36, ExitCode.DONE, {"passed": 3}),
+    ],
+    ids=["candidate-crashes", "both-crash", "interrupted", "not-begun", "void", "a/a"],
+)
+def test_odd_experiments_have_whole_reports(
+    tmp_path: Path, campaign: Campaign, ended: int, code: ExitCode, cases: dict[str, int]
+) -> None:
+    """What CI shows of them says the same as the exit code, and how to measure again."""
+    folder = write_campaign(tmp_path / "x", campaign, records=campaign.records()[:ended])
+    paths = write_report(folder)
+    assert paths.comparison.exit_code is code
+    suite = ET.parse(paths.junit).getroot()[0]
+    found = Counter(
+        next((child.tag for child in case if child.tag != "system-out"), "passed")
+        for case in suite.findall("testcase")
+        if case.get("classname") in ("iops", "findings")
+    )
+    assert found == cases
+    for text in (paths.summary, paths.markdown, paths.text, paths.page, paths.junit):
+        said = text.read_text().replace("\\_", " ").replace("_", " ")
+        assert paths.comparison.verdict.value.replace("_", " ") in said or text is paths.junit
+        assert "lab run jobs/virtio-scsi-iothreads.toml" in said and "profile" in said
+    assert max(map(len, paths.text.read_text().splitlines())) <= 72

@@ -5,6 +5,7 @@ import pytest
 from lab.record import Arm, Point
 from lab.report import charts
 from lab.report.chart_data import RunMark
+from lab.report.charts.runs import _from_first_event
 from lab.report.trace_data import Event, TracedRun
 from lab.units import METRICS
 from tests.unit.report.charts.opened import CAPTION, opened
@@ -34,3 +35,12 @@ def test_traces_with_events(tmp_path: Path, count: int) -> None:
     traces = {f"{HOSTILE}{n}": runs for n in range(count)}
     charts.traces_chart(tmp_path / "x.png", traces, IOPS, CAPTION)
     opened(tmp_path / "x.png")
+
+
+def test_runs_lie_over_each_other_at_what_was_done_first() -> None:
+    """A run in which nothing was done is left as it is."""
+    run = TracedRun(Arm.BASELINE, (1.0, 2.0), (3.0, 4.0), (Event(5.5, "pivot"), Event(3.5, "mirror")))
+    moved = _from_first_event(run)
+    assert moved.seconds == (-0.5, 0.5) and moved.events == (Event(2.0, "pivot"), Event(0.0, "mirror"))
+    quiet = TracedRun(Arm.BASELINE, (1.0,), (1.0,))
+    assert _from_first_event(quiet) is quiet

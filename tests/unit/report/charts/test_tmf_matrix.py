@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lab.errors import InputError
-from lab.report.charts import matrix_from_json, tmf_chart
+from lab.report.charts import matrices_from_json, tmf_chart
 from tests.unit.report.charts.opened import CAPTION, opened
 from tests.unit.report.examples import HOSTILE
 
@@ -29,7 +29,7 @@ DOCUMENT = {
 
 def test_cases_are_counted_over_the_mappings() -> None:
     """A cell counts cases, failures and what is undecided; a LUN that is not there is a situation of its own."""
-    matrix = matrix_from_json(DOCUMENT, "x.json")
+    matrix = matrices_from_json(DOCUMENT, "x.json")["baseline"]
     assert matrix.rows == ("ABORT_TASK", "QUERY_TASK", HOSTILE)
     assert matrix.columns == ("in flight", "absent LUN", HOSTILE)
     assert matrix.counts["ABORT_TASK", "in flight"] == (3, 1, 1)
@@ -38,8 +38,20 @@ def test_cases_are_counted_over_the_mappings() -> None:
 
 def test_the_matrix_is_drawn(tmp_path: Path) -> None:
     """Passed, failed, undecided and empty cells, and foreign names."""
-    tmf_chart(tmp_path / "x.png", matrix_from_json(DOCUMENT, "x.json"), CAPTION)
+    tmf_chart(tmp_path / "x.png", matrices_from_json(DOCUMENT, "x.json"), CAPTION)
     opened(tmp_path / "x.png")
+
+
+def test_two_binaries_are_two_panels(tmp_path: Path) -> None:
+    """One below the other, each with its name; they need not have the same cells."""
+    other = {"binary": "other", "cases": [case("CLEAR_ACA", "passed")]}
+    matrices = matrices_from_json({"baseline": DOCUMENT, "candidate": other, "changes": []}, "x.json")
+    assert {arm: matrix.rows for arm, matrix in matrices.items()}["candidate"] == ("CLEAR_ACA",)
+    tmf_chart(tmp_path / "two.png", matrices, CAPTION)
+    tmf_chart(tmp_path / "one.png", {"baseline": matrices["baseline"]}, CAPTION)
+    assert opened(tmp_path / "two.png").size[1] > 1.5 * opened(tmp_path / "one.png").size[1]
+    words = (tmp_path / "two.svg").read_text(encoding="utf-8")
+    assert "candidate" in words and "CLEAR_ACA" in words
 
 
 @pytest.mark.parametrize(
@@ -48,11 +60,12 @@ def test_the_matrix_is_drawn(tmp_path: Path) -> None:
         ([], "the document"),
         ({"binary": "q", "cases": []}, "cases"),
         ({"binary": "q", "cases": [{"subtype": 1}]}, "cases.0"),
-        ({"baseline": DOCUMENT, "candidate": DOCUMENT}, "binary"),
+        ({"baseline": DOCUMENT}, "candidate"),
+        ({"baseline": DOCUMENT, "candidate": {"binary": "q"}}, "candidate: cases"),
     ],
 )
 def test_another_document_is_refused(document: Any, key: str) -> None:
     """The message names the key, and says what is wanted."""
     with pytest.raises(InputError, match=f"x.json: {key}") as caught:
-        matrix_from_json(document, "x.json")
+        matrices_from_json(document, "x.json")
     assert "lab tmf" in caught.value.remedy
