@@ -1,7 +1,8 @@
 """Prints what a load without a guest does beside fio in a guest: same QEMU, same disk, same IOThreads, taking turns.
 
 The guest under TCG spends most of a request on the guest's own code, so that fio's numbers say little about QEMU's; the
-drivers of lab/virtio/load spend nothing of it. The last column is how far five runs lie apart, (max - min) / mean / 2.
+drivers of lab/virtio/load spend nothing of it. Medians are printed, how far the runs lie apart, (max - min) / mean / 2,
+and the ratio of the medians.
 
     python benchmarks/qtest_load.py --qemu build/qemu-system-x86_64 -L build/pc-bios/optionrom -L /usr/share/seabios
 """
@@ -11,11 +12,13 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lab.errors import StageError
 from lab.experiment.load import Measured, load
 from lab.image.build import build_image, default_recipe_path
 from lab.image.guest_image import GuestImage
@@ -103,7 +106,10 @@ def main() -> None:
                 for place in places:
                     place.mkdir()
                 found["without"].append(without_guest(options.qemu, spec, fio, places[0]))
-                found["with"].append(with_guest(options.qemu, options.firmware, spec, image, fio, places[1]))
+                try:
+                    found["with"].append(with_guest(options.qemu, options.firmware, spec, image, fio, places[1]))
+                except StageError as err:  # a boot that failed is no reason to lose the others
+                    print(f"a run with a guest failed: {err.message.splitlines()[0]}", file=sys.stderr)
             print("\n".join(lines(iothreads, found)), flush=True)
 
 

@@ -19,13 +19,14 @@ from lab.analysis.calibration import (
 )
 from lab.analysis.compare import compare_results
 from lab.analysis.results import read_results
+from lab.cli.cells import WAIT
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.types import PATH, TEXT
 from lab.command import text_from_argv
 from lab.errors import HostError, InputError
 from lab.experiment.calibrate import CalibrationRequest, CampaignFolder, run_campaigns
 from lab.experiment.job import load_job
-from lab.experiment.store import write_atomically
+from lab.files import write_atomically
 from lab.report.tables import Row, text_table
 from lab.settings import project_dir
 from lab.units import text_from_percent
@@ -51,8 +52,10 @@ _SHIFT_HEADER: Row = ("campaign", "point", "metric", "change", "interval", "verd
     multiple=True,
     help=f"Backend latency to inject into the candidate; one campaign for each. [{_LATENCY_NS}]",
 )
-@click.option("--no-latency", is_flag=True, help="Inject no slowdown.")
+@click.option("--series", type=PATH, help="Patch to inject into the candidate instead, a slowdown of known size.")
+@click.option("--no-latency", is_flag=True, help="Inject no latency.")
 @click.option("--build", "rebuild", is_flag=True, help="Also build the base again from nothing, for the layout noise.")
+@WAIT
 @click.option("--export", type=PATH, help="Write the calibration to this file, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the calibration as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
@@ -67,16 +70,17 @@ def calibrate(
 ) -> None:
     """Measure this host's false alarms, the smallest change it catches, and what building again moves.
 
-    Runs a job with the same binary as both arms, with a slowdown of known size in the candidate, and, with --build,
-    with the base built twice. Called again, it goes on where it stopped. What comes of it is kept, and shown by every
-    later comparison and report of this job and profile from this host; 'lab plan --resolve' plans with it.
+    Runs a job with the same binary as both arms, with a slowdown of known size in the candidate (more latency of its
+    backend, or a patch), and, with --build, with the base built twice. Called again, it goes on where it stopped. What
+    comes of it is kept, and shown by every later comparison and report of this job and profile from this host; 'lab
+    plan --resolve' plans with it.
 
     \b
     Example: lab calibrate jobs/virtio-scsi-iothreads.toml --profile full --build
     """
     if no_latency and latencies_ns:
         raise InputError("--latency-ns and --no-latency contradict each other", remedy="leave one of them out")
-    latencies = () if no_latency else latencies_ns or (_LATENCY_NS,)
+    latencies = latencies_ns or (() if no_latency or options["series"] else (_LATENCY_NS,))
     command = text_from_argv(("lab", *sys.argv[1:]))
     request = CalibrationRequest(job=job, latencies_ns=latencies, command=command, **options)  # type: ignore[arg-type]
     folders = run_campaigns(request, progress_for(quiet=quiet))

@@ -48,9 +48,10 @@ class ArmsRequest:
         return replace(self, series=series)
 
 
-def series_from_request(request: ArmsRequest) -> Series:
+def series_from_request(request: ArmsRequest, *, partial: bool = False) -> Series:
     """Return the series that a request names.
 
+    :param partial: accept one with missing patches.
     :raise InputError: it cannot be read, is not complete, or the options contradict each other.
     """
     if request.range is not None:
@@ -66,7 +67,7 @@ def series_from_request(request: ArmsRequest) -> Series:
         return series_from_range(request.tree, request.range)
     if request.series is None:
         raise InputError("no series is named", remedy="add --series FILE, or --tree DIR --range BASE..TOPIC")
-    return read_series(request.series, revision=request.revision)
+    return read_series(request.series, revision=request.revision, partial=partial)
 
 
 def arms_from_request(request: ArmsRequest, *, progress: Progress) -> Arms:
@@ -78,7 +79,7 @@ def arms_from_request(request: ArmsRequest, *, progress: Progress) -> Arms:
     :raise NotComparableError: the two builds differ in more than their source.
     """
     series = series_from_request(request)
-    source = _source_from_request(request, series, progress)
+    source = source_from_request(request, series, progress=progress)
     return build_arms(source, series, progress=progress, force=request.force)
 
 
@@ -91,16 +92,24 @@ def base_from_request(request: ArmsRequest, *, progress: Progress) -> Arms:
     """
     if request.names_a_series:
         raise InputError("the base alone takes no series", remedy="leave --series and --range out")
-    return build_arms(_source_from_request(request, None, progress), None, progress=progress)
+    return build_arms(source_from_request(request, None, progress=progress), None, progress=progress)
 
 
-def _source_from_request(request: ArmsRequest, series: Series | None, progress: Progress) -> SourceTree:
+def source_from_request(
+    request: ArmsRequest, series: Series | None, *, progress: Progress, refresh: bool = False
+) -> SourceTree:
+    """Return the base that a request names, or the one that its series does.
+
+    :param refresh: look for a newer source package, where the distribution's is taken.
+    :raise InputError: it is not QEMU's, or has no such commit.
+    :raise HostError: the distribution's source cannot be had.
+    """
     base = request.base
     if base is None and request.range is not None:
         base = request.range.split("..", 1)[0] or None
     if request.tree is None:
         if base is not None:
             raise InputError(f"--base {base} needs a tree", remedy="add --tree DIR")
-        return source_from_distribution(progress=progress)
+        return source_from_distribution(progress=progress, refresh=refresh)
     hint = series.base_commit if series is not None else ""
-    return source_from_path(request.tree, base, hint=hint or "", progress=progress)
+    return source_from_path(request.tree, base, hint=hint, progress=progress)

@@ -27,8 +27,8 @@ from lab.experiment.bisect import Answer, Kind, Step
 from lab.experiment.conduct import Conducted, Request
 from lab.experiment.job import LoadedJob
 from lab.experiment.runner import pending_runs
-from lab.experiment.store import BUILDS, ResultsFolder, write_atomically
-from lab.files import MIB, read_text_input
+from lab.experiment.store import BUILDS, ResultsFolder
+from lab.files import MIB, read_text_input, write_atomically
 from lab.progress import Progress
 from lab.record import Arm, Point
 
@@ -130,11 +130,15 @@ class JobJudge:
         return reason
 
 
-def question_of(loaded: LoadedJob, profile: str, builds: PatchBuilds) -> dict[str, Any]:
-    """Return what makes a bisection by a job what it is: the content of bisect.json."""
+def question_of(loaded: LoadedJob, profile: str, accelerator: str | None, builds: PatchBuilds) -> dict[str, Any]:
+    """Return what makes a bisection by a job what it is: the content of bisect.json.
+
+    :param accelerator: the one that is insisted on; None takes what works, and each step's host.json says which.
+    """
     text = loaded.text + loaded.fio.to_text()
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return {"job": loaded.name, "job_sha256": sha256, "profile": profile, **series_question(builds)}
+    asked = {"job": loaded.name, "job_sha256": sha256, "profile": profile, "accelerator": accelerator}
+    return asked | series_question(builds)
 
 
 def series_question(builds: PatchBuilds) -> dict[str, Any]:

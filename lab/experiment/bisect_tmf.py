@@ -15,8 +15,7 @@ from pathlib import Path
 from lab.build.patches import PatchBuilds
 from lab.errors import FindingError, InputError
 from lab.experiment.bisect import Answer, Kind, Step
-from lab.experiment.store import write_atomically
-from lab.files import MIB, read_text_input
+from lab.files import MIB, read_text_input, write_atomically
 from lab.progress import Progress
 from lab.virtio.tmf.case import TmfCase
 from lab.virtio.tmf.judge import Verdict

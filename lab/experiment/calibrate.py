@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.build.arms import Arms, build_arms, build_control
-from lab.build.distribution import source_from_distribution
-from lab.build.source import SourceTree, source_from_path
+from lab.build.source import SourceTree
 from lab.errors import InputError
-from lab.experiment.arms import ArmsRequest
+from lab.experiment.arms import ArmsRequest, series_from_request, source_from_request
 from lab.experiment.conduct import Request, conduct
 from lab.experiment.job import load_job
+from lab.host.exclusive import check_host_is_free
 from lab.progress import Progress
+from lab.series.series import Series
 from lab.settings import project_dir
 
-ALIKE, REBUILD, LATENCY = "alike", "rebuild", "latency"
+ALIKE, REBUILD, LATENCY, PATCH = "alike", "rebuild", "latency", "patch"
 _MORE_ALIKE = 2
 
 
@@ -34,7 +35,9 @@ class CalibrationRequest:
     :param blocks: of the campaign of alike arms; None makes it twice those of the profile, so that at least two
         experiments of the usual size come out of it.
     :param latencies_ns: one campaign for each, with so much more latency of the candidate's backend.
+    :param series: a slowdown of known size as a patch, for one more campaign.
     :param rebuild: also build the base a second time, from nothing, and compare the two builds.
+    :param wait: wait for whoever holds this host, rather than refuse.
     """
 
     job: Path
@@ -45,15 +48,21 @@ class CalibrationRequest:
     accelerator: str | None = None
     blocks: int | None = None
     latencies_ns: tuple[int, ...] = ()
+    series: Path | None = None
     rebuild: bool = False
     command: str = ""
+    wait: bool = False
+
+    def arms(self, series: Path | None = None) -> ArmsRequest:
+        """Return what ``--tree`` and ``--base`` name, with a series or without."""
+        return ArmsRequest(tree=self.tree, base=self.base, series=series)
 
 
 @dataclass(frozen=True)
 class CampaignFolder:
     """The results folder of a finished campaign.
 
-    :param kind: ``alike``, ``rebuild`` or ``latency``.
+    :param kind: ``alike``, ``rebuild``, ``latency`` or ``patch``.
     :param latency_ns: what was added to the candidate's backend.
     """
 
@@ -65,18 +74,22 @@ class CampaignFolder:
 def run_campaigns(request: CalibrationRequest, progress: Progress) -> tuple[CampaignFolder, ...]:
     """Run the campaigns of a calibration, or go on with them; the one of alike arms comes first.
 
-    :raise InputError: the job, the tree or a folder is wrong, or the job's storage cannot be slowed down.
+    :raise InputError: the job, the tree, the series or a folder is wrong, or the job's storage cannot be slowed down.
     :raise CommandError: the base does not build.
+    :raise FindingError: the series does not build.
+    :raise NotComparableError: the two builds of the series differ in more than their source.
     :raise HostError: this host lacks what is needed, or another experiment is under way on it.
     """
     loaded = load_job(request.job)
     profile_name, profile = loaded.profile(request.profile)
     _check_backend(request, loaded.job.machine.backend.driver)
     root = request.results or project_dir() / "results" / f"calibration-{loaded.name}-{profile_name}"
-    source = _source(request, progress)
+    check_host_is_free("calibrate", waiting=progress if request.wait else None)
+    series = series_from_request(request.arms(request.series)) if request.series else None
+    source = source_from_request(request.arms(), series, progress=progress)
     same = build_arms(source, None, progress=progress)
     done = []
-    for kind, latency_ns, arms in _campaigns(request, source, same, progress):
+    for kind, latency_ns, arms in _campaigns(request, source, series, same, progress):
         name = f"{kind}-{latency_ns}ns" if latency_ns else kind
         blocks = profile.blocks
         if kind == ALIKE:
@@ -84,10 +97,11 @@ def run_campaigns(request: CalibrationRequest, progress: Progress) -> tuple[Camp
         progress.say(f"campaign {name}: {blocks} blocks")
         asked = Request(
             job=request.job,
-            arms=ArmsRequest(tree=request.tree, base=request.base),
+            arms=request.arms(request.series if kind == PATCH else None),
             results=root / name,
             profile=request.profile,
             accelerator=request.accelerator,
+            wait=request.wait,
             command=request.command,
             built=arms,
             blocks=blocks,
@@ -99,12 +113,14 @@ def run_campaigns(request: CalibrationRequest, progress: Progress) -> tuple[Camp
 
 
 def _campaigns(
-    request: CalibrationRequest, source: SourceTree, same: Arms, progress: Progress
+    request: CalibrationRequest, source: SourceTree, series: Series | None, same: Arms, progress: Progress
 ) -> Iterator[tuple[str, int, Arms]]:
-    """Yield kind, added latency and arms of each campaign; the second build is only begun when its turn has come."""
+    """Yield kind, added latency and arms of each campaign; a further build is only begun when its turn has come."""
     yield ALIKE, 0, same
     for latency_ns in request.latencies_ns:
         yield LATENCY, latency_ns, same
+    if series is not None:
+        yield PATCH, 0, build_arms(source, series, progress=progress)
     if request.rebuild:
         yield REBUILD, 0, build_control(source, progress=progress)
 
@@ -113,13 +129,5 @@ def _check_backend(request: CalibrationRequest, driver: str) -> None:
     if request.latencies_ns and not driver.startswith("null-"):
         raise InputError(
             f"{request.job}: only a null backend can be slowed down by a known latency, and this one is {driver}",
-            remedy="add --no-latency, or calibrate a job with null-co",
+            remedy="slow it down by a patch instead (--series FILE), or not at all (--no-latency)",
         )
-
-
-def _source(request: CalibrationRequest, progress: Progress) -> SourceTree:
-    if request.tree is None:
-        if request.base is not None:
-            raise InputError(f"--base {request.base} needs a tree", remedy="add --tree DIR")
-        return source_from_distribution(progress=progress)
-    return source_from_path(request.tree, request.base, progress=progress)

@@ -21,7 +21,7 @@ from lab.errors import HostError, InputError
 from lab.experiment.arms import ArmsRequest, arms_from_request
 from lab.experiment.cells import checked_cells
 from lab.experiment.host_state import check_tuning, host_settings
-from lab.experiment.job import LoadedJob, load_job
+from lab.experiment.job import LoadedJob, ProfileTable, load_job
 from lab.experiment.job_host import Pin
 from lab.experiment.machines import machine_from_cell
 from lab.experiment.placement import plan_for_job
@@ -33,13 +33,14 @@ from lab.experiment.resume import Asked, begin_or_resume, unfinished
 from lab.experiment.runner import run_schedule
 from lab.experiment.storage import prepare_storage
 from lab.experiment.store import ResultsFolder
-from lab.experiment.without_guest import NO_GUEST, QTEST
+from lab.experiment.without_guest import NO_GUEST, QTEST, is_counted
 from lab.host.accelerator import probe_accelerator
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.host.cpu_plan_show import plan_to_json
 from lab.host.exclusive import host_lock
 from lab.host.facts import fingerprint, host_facts
 from lab.host.packages import require_packages
+from lab.host.requirements import VALGRIND
 from lab.image.build import build_image
 from lab.image.guest_image import GuestImage
 from lab.image.recipe import Recipe
@@ -47,8 +48,8 @@ from lab.progress import Progress
 from lab.record import Arm, Cell, Point, RunRecord, ScheduledRun
 from lab.settings import project_dir
 
-BOOT_AND_STOP_S = 4.5
-"""What a run costs beside fio, for the first estimate only."""
+_BOOT_AND_STOP_S, _START_AND_STOP_S, _COUNT_S = 4.5, 0.5, 6.0
+"""What a run takes beside fio, and beside a load without a guest; what a count of instructions takes in all."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Request:
     :param seed: of the schedule; None draws one.
     :param pin: how threads are put on CPUs; None leaves it to the job.
     :param tune: set the host up for measuring, and put everything back after the last run.
+    :param wait: wait for whoever holds this host, rather than refuse.
     :param command: what was typed, for the report's "run it again".
     :param prove: prove the mapping of every cell before anything is measured.
     :param built: the two builds, where the caller made them already (a step of a bisection).
@@ -80,6 +82,7 @@ class Request:
     prove: bool = False
     pin: Pin | None = None
     tune: bool = False
+    wait: bool = False
     built: Arms | None = None
     points: tuple[Point, ...] = ()
     blocks: int | None = None
@@ -121,8 +124,10 @@ def conduct(request: Request, progress: Progress) -> Conducted:
     plan = plan_for_job(loaded, cells, pin=request.pin)
     recipe = loaded.recipe()
     require_packages()
+    if is_counted(loaded):
+        require_packages(wanted=(VALGRIND,))
     with ExitStack() as stack:
-        stack.enter_context(host_lock("run an experiment"))
+        stack.enter_context(host_lock("run an experiment", waiting=progress if request.wait else None))
         check_tuning(tune=request.tune, progress=progress)
         folder = None
         if request.results is not None:  # a folder that cannot be written is found before the builds
@@ -157,10 +162,18 @@ def conduct(request: Request, progress: Progress) -> Conducted:
         records = run_schedule(
             folder,
             proofs.guarding(partial(_realise, bench), bench),
-            expected_run_s=profile.runtime_s + profile.ramp_time_s + BOOT_AND_STOP_S,
+            expected_run_s=expected_run_s(loaded, profile),
             progress=progress,
         )
     return Conducted(folder.path, records, known_verdict)
+
+
+def expected_run_s(loaded: LoadedJob, profile: ProfileTable) -> float:
+    """Return the seconds that a run takes, for the first estimate only."""
+    if is_counted(loaded):
+        return _COUNT_S
+    beside = _START_AND_STOP_S if loaded.job.tier == QTEST else _BOOT_AND_STOP_S
+    return profile.runtime_s + profile.ramp_time_s + beside
 
 
 def _ground(

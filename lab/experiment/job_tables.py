@@ -21,7 +21,7 @@ from lab.machine.spec import MemoryPolicy, ScsiDisk
 from lab.record import Level
 from lab.scenario.catalogue import SCENARIOS
 from lab.scenario.metrics import SCENARIO_METRICS, metrics_of_scenario
-from lab.units import METRICS
+from lab.units import COUNTED, METRICS
 from lab.workload.fio_job import check_option_name
 from lab.workload.fio_options import canonical_name
 
@@ -227,6 +227,8 @@ class Job(Table):
         missing = next((name for name in self.judge.metrics if name not in measured), None)
         if missing is not None and scenario is None:
             raise ValueError(f"[judge] metric '{missing}' is measured with a [scenario] only")
+        if COUNTED in self.judge.metrics and self.tier == "guest":
+            raise ValueError(f"[judge] metric '{COUNTED}' is counted without a guest only: write tier = \"qtest\"")
         if missing is not None and self.scenario is not None:
             known = ", ".join(sorted(measured))
             raise ValueError(f"[judge] metric '{missing}' is none of scenario {self.scenario.name}'s: {known}")

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from lab.errors import DeadlineError, GuestError, StageError, WorkloadError
 from lab.machine.cost import Reading, metrics_from_cost, readings_during, steady_cost
+from lab.machine.fairness import jain_index, served_by_queue
 from lab.machine.guest import Guest
 from lab.machine.guest_clock import ClockRate, rate_between, read_clocks
 from lab.machine.guest_settings import settle_guest
 from lab.machine.guest_shell import ShellResult
 from lab.machine.observe import expected_threads, unexpected_thread
+from lab.machine.spec import MachineSpec
 from lab.workload.fio_job import TRACE_LOG, FioJob
 from lab.workload.fio_output import parse_fio_output
-from lab.workload.fio_trace import parse_iops_log
+from lab.workload.fio_trace import iops_by_worker, parse_iops_log
 
 _FIO_GRACE_S = 45.0
 _ANSWER_S = 10.0
@@ -70,11 +72,14 @@ def load(guest: Guest, fio: FioJob, evidence: Path, measured: Measured) -> None:
         tail = "\n".join((said.stderr or said.stdout).strip().splitlines()[-5:])
         raise WorkloadError(f"fio ended with exit status {said.exited}: {tail}", evidence=evidence / "fio.json")
     result = parse_fio_output(said.stdout, evidence=evidence / "fio.json")
-    log = guest.shell.run(f"cat {_GUEST_DIR}/{TRACE_LOG}", timeout_s=20).stdout
+    one = f"{_GUEST_DIR}/{TRACE_LOG.format(worker='$worker')}"
+    each = f"for worker in $(seq {fio.numjobs}); do cat {one} || exit 1; echo; done"
+    log = guest.shell.run(each, timeout_s=20).stdout
     (evidence / "fio-iops.log").write_text(log, encoding="utf-8")
     measured.metrics.update(result.metrics())
     measured.traces["iops"] = parse_iops_log(log)
     measured.facts["fio_version"] = result.version
+    _add_fairness(guest.spec, fio, log, measured)
     _check_clock(rate_between(before, after), measured)
     _add_cost(guest, fio, readings, evidence, measured)
 
@@ -141,6 +146,20 @@ def _add_cost(guest: Guest, fio: FioJob, readings: Sequence[Reading], evidence: 
     strange = unexpected_thread(cost, [thread.id for thread in guest.spec.iothreads], mapped, loaded)
     if strange is not None:
         raise VoidError(strange)
+
+
+def _add_fairness(spec: MachineSpec, fio: FioJob, log: str, measured: Measured) -> None:
+    """Add how evenly the virtqueues were served, where each worker fills a known one of a single controller.
+
+    :raise WorkloadError: the log holds something else than the workers' lines.
+    """
+    workers = _pinned_workers(fio, spec.vcpus)
+    if not workers or len(spec.controllers) != 1:
+        return
+    served = served_by_queue(iops_by_worker(log, workers), spec.controllers[0].num_queues, spec.vcpus)
+    fairness = jain_index(served.values())
+    if fairness is not None:
+        measured.metrics["queue_fairness"] = fairness
 
 
 def _pinned_workers(fio: FioJob, vcpus: int) -> int:

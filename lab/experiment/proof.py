@@ -17,12 +17,12 @@ from lab.build.build import Build
 from lab.errors import InputError, MonitorError
 from lab.experiment.storage import storage_held
 from lab.image.guest_image import GuestImage
+from lab.machine.capabilities_probe import capabilities_of
 from lab.machine.command_line import GuestBoot
 from lab.machine.cost import read_now
 from lab.machine.guest import Guest, booted, fallback_warning
 from lab.machine.guest_disks import GuestDisk, disks_of
 from lab.machine.mapping import MAIN_LOOP, PROPERTY, Device, Dialect, IOThreadMapping
-from lab.machine.mapping_probe import dialect_of
 from lab.machine.mapping_rules import MappedDevice, check
 from lab.machine.observe import ProofVerdict, QueueSeen
 from lab.machine.spec import Controller, MachineSpec
@@ -102,7 +102,7 @@ def prove_machine(build: Build, image: GuestImage, spec: MachineSpec, evidence: 
     if "%" not in str(evidence):  # QEMU reads one in the name of its log as a template (util/log.c)
         trace = Trace(evidence / TRACE_LOG)
         words = ("-msg", "timestamp=on", "-D", str(evidence / TRACE_LOG))
-    dialect = dialect_of(build.qemu, build.firmware) or Dialect.MERGED
+    dialect = capabilities_of(build.qemu).scsi_dialect or Dialect.MERGED
     boot = GuestBoot(image.kernel, image.initrd, image.cmdline)
     with (
         storage_held(spec),

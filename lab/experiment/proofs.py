@@ -17,8 +17,9 @@ from lab.errors import StageError
 from lab.experiment.machines import machine_from_cell
 from lab.experiment.proof import Proof, prove_machine, text_from_proof
 from lab.experiment.realise import Bench
-from lab.experiment.runner import Realise
-from lab.experiment.store import ResultsFolder, write_atomically
+from lab.experiment.runner import Realise, nothing_worked
+from lab.experiment.store import ResultsFolder
+from lab.files import write_atomically
 from lab.machine.observe import ProofVerdict
 from lab.machine.spec import MachineSpec
 from lab.progress import Progress
@@ -58,8 +59,10 @@ class Proofs:
 def prove_cells(bench: Bench, cells: Sequence[Cell], folder: ResultsFolder, progress: Progress) -> Proofs:
     """Prove the mapping of each machine that the cells need, but for those the folder has a proof of.
 
-    Cells that differ in the workload only have one machine and one proof, in ``proofs/<first cell>/``.
+    Cells that differ in the workload only have one machine and one proof, in ``proofs/<first cell>/``. A refutation is
+    looked into again where no run has worked: else nothing could ever come of the folder.
     """
+    again = nothing_worked(folder.records())
     machines: dict[tuple[Arm, MachineSpec], list[Cell]] = {}
     for cell in cells:
         spec = machine_from_cell(bench.loaded, cell, bench.accelerator)
@@ -72,7 +75,10 @@ def prove_cells(bench: Bench, cells: Sequence[Cell], folder: ResultsFolder, prog
             ids = [cell.id for cell in same]
             where = folder.path / PROOFS / ids[0]
             try:
-                verdict, objections = _kept(where / PROOF, ids) or _made(bench, arm, spec, where, ids, progress)
+                kept = _kept(where / PROOF, ids)
+                if kept is None or (again and kept[0] is ProofVerdict.REFUTED):
+                    kept = _made(bench, arm, spec, where, ids, progress)
+                verdict, objections = kept
             except StageError as err:
                 verdict, objections = ProofVerdict.UNDECIDED, (err.message.splitlines()[0],)
             if verdict is ProofVerdict.REFUTED:

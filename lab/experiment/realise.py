@@ -24,6 +24,7 @@ from lab.errors import (
     StageError,
     WorkloadError,
 )
+from lab.experiment.counted import count_without_guest
 from lab.experiment.disturbed import Performance, ScenarioFailedError, run_disturbed
 from lab.experiment.job import LoadedJob, ProfileTable
 from lab.experiment.load import Measured, VoidError, load
@@ -31,7 +32,7 @@ from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_wa
 from lab.experiment.placement import narrowed_for
 from lab.experiment.slowdown import slowed_cell
 from lab.experiment.storage import storage_held
-from lab.experiment.without_guest import QTEST, load_without_guest
+from lab.experiment.without_guest import QTEST, is_counted, load_without_guest
 from lab.host.cpu_plan import CpuPlan
 from lab.host.cpu_plan_apply import Affinities, KernelAffinities, apply_plan, intruders, threads_of, verify_plan
 from lab.host.cpu_plan_show import plan_to_json
@@ -39,7 +40,7 @@ from lab.host.passport import Limits
 from lab.host.passport_reading import NoiseWatch
 from lab.image.guest_image import GuestImage
 from lab.machine.command_line import GuestBoot
-from lab.machine.guest import Guest, booted, fallback_warning, mapping_difference
+from lab.machine.guest import Guest, booted, mapping_objection
 from lab.machine.spec import MachineSpec
 from lab.record import Arm, Cell, Outcome, RunRecord, ScheduledRun
 
@@ -187,6 +188,16 @@ def _run_without_guest(run: _Run, cell: Cell, measured: Measured) -> None:
     :param cell: what is realised; a calibration may have slowed it down.
     """
     with storage_held(run.spec):
+        if is_counted(run.bench.loaded):
+            count_without_guest(
+                run.bench.loaded,
+                run.bench.builds[cell.arm],
+                cell,
+                during=run.watch.during,
+                evidence=run.evidence,
+                measured=measured,
+            )
+            return
         load_without_guest(
             run.bench.loaded,
             run.bench.profile,
@@ -234,13 +245,9 @@ def prove(guest: Guest) -> None:
     :raise VoidError: one has another mapping, or QEMU runs on without IOThreads.
     :raise MonitorError: QEMU does not answer.
     """
-    for controller in guest.spec.controllers:
-        difference = mapping_difference(guest, controller)
-        if difference is not None:
-            raise VoidError(f"{controller.id} does not have the IOThreads that were asked for: {difference}")
-    fallback = fallback_warning(guest.evidence)
-    if fallback is not None:
-        raise VoidError(f"QEMU runs on without IOThreads: {fallback}")
+    objection = mapping_objection(guest, guest.spec.controllers, guest.evidence)
+    if objection is not None:
+        raise VoidError(objection)
 
 
 def outcome_of(err: StageError) -> Outcome:

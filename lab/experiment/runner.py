@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lab.experiment.evidence import seal
-from lab.experiment.store import ResultsFolder
+from lab.experiment.store import EVIDENCE, ResultsFolder
 from lab.progress import Progress
 from lab.record import Outcome, RunRecord, ScheduledRun
-from lab.units import METRICS, text_from_quantity, text_from_seconds
+from lab.units import COUNTED, METRICS, text_from_quantity, text_from_seconds
 
 MAX_ATTEMPTS = 2
 """A guest under oversubscribed TCG hangs now and then (rcu stalls seen); each attempt stays on record."""
@@ -22,16 +23,16 @@ Realise = Callable[[ScheduledRun, int, Path], RunRecord]
 def pending_runs(
     schedule: Sequence[ScheduledRun], records: Sequence[RunRecord]
 ) -> tuple[tuple[ScheduledRun, int], ...]:
-    """Return the runs that are still to be done, in order, each with the number of its next attempt."""
-    tries: dict[str, list[RunRecord]] = {}
-    for record in records:
-        tries.setdefault(record.scheduled.id, []).append(record)
-    pending = []
-    for run in schedule:
-        done = tries.get(run.id, [])
-        if not done or _try_again(done[-1]):
-            pending.append((run, len(done) + 1))
-    return tuple(pending)
+    """Return the runs that are still to be done, in order, each with the number of its next attempt.
+
+    Where no run ever worked nothing was measured: whoever calls again has mended something, and all of them are to do.
+    """
+    return _pending(schedule, records, records[len(records) if nothing_worked(records) else 0 :])
+
+
+def nothing_worked(records: Sequence[RunRecord]) -> bool:
+    """Tell whether runs were made and each of them failed."""
+    return bool(records) and all(record.outcome is not Outcome.OK for record in records)
 
 
 def run_schedule(
@@ -40,20 +41,21 @@ def run_schedule(
     """Do all pending runs of a results folder.
 
     Stops early only when each of the first runs failed and none ever worked: then nothing here works, and hours of the
-    same failure help nobody. Called again, it tries as many more: by then the host may have been mended.
+    same failure help nobody. Called again, it begins with the first once more: by then the host may have been mended.
 
     :param expected_run_s: duration of one run for the first estimate; measured durations replace it.
     :return: every record of the folder.
     """
     schedule = folder.schedule()
     records = list(folder.records())
-    done_before = len(schedule) - len(pending_runs(schedule, records))
+    before = len(records) if nothing_worked(records) else 0
+    if before:
+        progress.say(f"none of {before} runs has worked so far: all are done again, and the failed ones stay on record")
     with progress.stage(f"running {len(schedule)} runs", len(schedule)) as stage:
-        while pending := pending_runs(schedule, records):
+        while pending := _pending(schedule, records, records[before:]):
             run, attempt = pending[0]
             done = len(schedule) - len(pending)
-            if done - done_before >= _GIVE_UP_AFTER and not any(record.outcome is Outcome.OK for record in records):
-                progress.say(f"none of the first {done} runs worked, so the other {len(pending)} are not tried")
+            if done >= _GIVE_UP_AFTER and nothing_worked(records):
                 break
             seconds = _mean_duration(records, expected_run_s)
             stage.update(done, len(schedule), f"block {run.block}, {run.cell.id}", seconds * len(pending))
@@ -63,11 +65,30 @@ def run_schedule(
             folder.append(record)
             records.append(record)
             progress.say(_line(record, done + 1, len(schedule)))
+    if nothing_worked(records):
+        progress.say(
+            f"no run worked, and {len(pending)} were not tried: see {folder.path / EVIDENCE}, mend what is wrong, and "
+            "call again: then all of them are done again"
+        )
     return tuple(records)
 
 
-def _try_again(record: RunRecord) -> bool:
-    return record.outcome in _TRY_AGAIN and record.attempt < MAX_ATTEMPTS
+def _pending(
+    schedule: Sequence[ScheduledRun], records: Sequence[RunRecord], counted: Sequence[RunRecord]
+) -> tuple[tuple[ScheduledRun, int], ...]:
+    """Return what :func:`pending_runs` does.
+
+    :param counted: those of the records that say which runs are done; the others only have numbers of attempts.
+    """
+    numbers = Counter(record.scheduled.id for record in records)
+    tries: dict[str, list[Outcome]] = {}
+    for record in counted:
+        tries.setdefault(record.scheduled.id, []).append(record.outcome)
+    return tuple((run, numbers[run.id] + 1) for run in schedule if _to_do(tries.get(run.id, ())))
+
+
+def _to_do(outcomes: Sequence[Outcome]) -> bool:
+    return not outcomes or (outcomes[-1] in _TRY_AGAIN and len(outcomes) < MAX_ATTEMPTS)
 
 
 def _mean_duration(records: Sequence[RunRecord], expected_s: float) -> float:
@@ -84,7 +105,7 @@ def _line(record: RunRecord, number: int, total: int) -> str:
 
 def _told(record: RunRecord) -> str:
     """Return what a run is about: its IOPS, or what a scenario cost."""
-    name = next(name for name in ("iops", "service_gap_ms", "scenario_ms") if name in record.metrics)
+    name = next(name for name in ("iops", "service_gap_ms", "scenario_ms", COUNTED) if name in record.metrics)
     metric = METRICS[name]
     quantity = text_from_quantity(record.metrics[name], metric.unit)
     return f"{quantity} IOPS" if name == "iops" else f"{metric.title} {quantity}"

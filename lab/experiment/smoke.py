@@ -22,8 +22,8 @@ from lab.experiment.realise import BOOT_TIMEOUT_S, outcome_of, prove
 from lab.image.guest_image import GuestImage
 from lab.machine.backend import Aio, Cache, FileBackend
 from lab.machine.command_line import GuestBoot
-from lab.machine.guest import Guest, booted, disk_device
-from lab.machine.spec import Disk, MachineSpec
+from lab.machine.guest import Guest, booted
+from lab.machine.spec import Disk, MachineSpec, disk_device
 from lab.progress import Progress
 from lab.record import Cell, Outcome
 from lab.workload.fio_output import parse_fio_output

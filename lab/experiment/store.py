@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lab.errors import HostError, InputError
-from lab.files import MIB, read_input, read_text_input
+from lab.files import MIB, read_input, read_text_input, sync, write_atomically
 from lab.record import (
     RunRecord,
     ScheduledRun,
@@ -58,7 +58,7 @@ class ResultsFolder:
     def __enter__(self) -> ResultsFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _sync_folder(self.path)
+            sync(self.path)
         except OSError as err:
             raise HostError(
                 f"{self.path} cannot be a results folder: {err.strerror}", remedy="name another one with --results"
@@ -149,7 +149,7 @@ class ResultsFolder:
                 sink.write(line.encode())
                 sink.flush()
                 os.fsync(sink.fileno())
-            _sync_folder(self.path)
+            sync(self.path)
         except OSError as err:
             raise HostError(
                 f"the record of {record.id} could not be written: {err.strerror}",
@@ -177,27 +177,8 @@ class ResultsFolder:
         return read_text_input(self.path / EXPERIMENT, limit_bytes=MIB)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by another one in a single step, on the disk before this returns."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as sink:
-        sink.write(text)
-        sink.flush()
-        os.fsync(sink.fileno())
-    part.replace(path)
-    _sync_folder(path.parent)
-
-
 def _pretty(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _lines(path: Path, *, tolerant: bool = False, repair: bool = False) -> list[Any]:

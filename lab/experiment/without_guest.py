@@ -21,12 +21,14 @@ from lab.experiment.machines import machine_from_cell, mapping_warnings
 from lab.host.cpu_plan import CpuPlan
 from lab.host.cpu_plan_apply import Affinities, apply_plan, threads_of, verify_plan
 from lab.image.guest_image import GuestImage
-from lab.machine.guest import fallback_warning, mapping_difference
+from lab.machine.guest import mapping_objection
 from lab.machine.mapping import MAIN_LOOP
 from lab.machine.mapping_rules import MappedDevice, check
 from lab.machine.observe import unexpected_thread
 from lab.machine.spec import Controller
 from lab.record import Cell, Level
+from lab.units import COUNTED
+from lab.virtio.cost.workload import counted_workload
 from lab.virtio.load.machine import LoadMachine, load_machine, the_controller
 from lab.virtio.load.measure import Load, Span, put_under_load
 from lab.virtio.load.workload import Workload, workload_from_fio
@@ -61,6 +63,8 @@ _OF_THE_GUEST = MACHINE_FACTORS - {
     "poll_shrink",
     "aio_max_batch",
 }
+_UNCOUNTED = frozenset({"poll_max_ns", "poll_grow", "poll_shrink"})
+"""Instructions are counted with polling off, and at the depth of the bursts."""
 _MANY_AGAIN = 0.1
 _QUEUE_SIZE = 256
 """What a virtio-scsi controller has unless it is told otherwise (hw/scsi/virtio-scsi.c, ``virtqueue_size``)."""
@@ -72,15 +76,22 @@ def check_without_guest(loaded: LoadedJob, cells: Sequence[Cell]) -> tuple[str, 
     :raise InputError: a cell cannot, or what only a guest could show is varied or judged.
     """
     job = loaded.job
+    counted = is_counted(loaded)
     idle = _OF_THE_GUEST - ({"vcpus"} if job.machine.num_queues is None else set())
+    idle |= _UNCOUNTED if counted else set()
+    options = _OPTIONS - {"iodepth"} if counted else _OPTIONS
     for name in job.factors:
-        if name in idle or not (name in MACHINE_FACTORS | BACKEND_FACTORS or canonical_name(name) in _OPTIONS):
-            raise InputError(
-                f"{loaded.path}: factor '{name}' has no effect without a guest", remedy="docs/qtest-tier.md"
-            )
+        if name in idle or not (name in MACHINE_FACTORS | BACKEND_FACTORS or canonical_name(name) in options):
+            where = "where instructions are counted" if counted else "without a guest"
+            raise InputError(f"{loaded.path}: factor '{name}' has no effect {where}", remedy="docs/qtest-tier.md")
     if job.scenario is not None:
         raise InputError(f"{loaded.path}: a [scenario] disturbs a guest, and tier {QTEST} has none")
-    unknown = sorted(set(job.judge.metrics) - METRICS)
+    unknown = sorted(set(job.judge.metrics) - METRICS - {COUNTED})
+    if counted and len(job.judge.metrics) > 1:
+        raise InputError(
+            f"{loaded.path}: {COUNTED} is counted under valgrind, where nothing else can be measured",
+            remedy=f"judge {COUNTED} alone, and the rest in another job",
+        )
     if unknown:
         raise InputError(
             f"{loaded.path}: without a guest there is no {unknown[0]} to judge",
@@ -90,16 +101,28 @@ def check_without_guest(loaded: LoadedJob, cells: Sequence[Cell]) -> tuple[str, 
         try:
             controller = the_controller(machine_from_cell(loaded, cell, QTEST))
             workload = workload_from_cell(loaded, cell, controller)
-            size = controller.queue_size or _QUEUE_SIZE
+            size = queue_size_of(controller)
             deepest = max(depth for _, depth in workload.depths)
-            if deepest > size:
+            if counted:
+                counted_workload(workload, size)
+            elif deepest > size:
                 raise InputError(
                     f"{deepest} commands in flight do not fit into a virtqueue of {size}",
                     remedy="lower iodepth, or raise queue_size",
                 )
         except InputError as err:
             raise InputError(f"{loaded.path}: {cell.point.id}: {err.message}", remedy=err.remedy) from err
-    return _without_effect(loaded, idle)
+    return _without_effect(loaded, idle, options)
+
+
+def is_counted(loaded: LoadedJob) -> bool:
+    """Tell whether a job's runs are counts of instructions, and no loads."""
+    return COUNTED in loaded.job.judge.metrics
+
+
+def queue_size_of(controller: Controller) -> int:
+    """Return how many descriptors a virtqueue of a controller has."""
+    return controller.queue_size or _QUEUE_SIZE
 
 
 def workload_from_cell(loaded: LoadedJob, cell: Cell, controller: Controller) -> Workload:
@@ -139,7 +162,7 @@ def load_without_guest(
     measured.facts.update(vcpus=len(workload.depths), iothreads=len(spec.iothreads))
     measured.warnings += mapping_warnings(spec)
     with load_machine(build.qemu, spec, workload, evidence) as machine:
-        _prove(machine, evidence)
+        prove_mapping(machine, evidence)
         places: dict[int, str] = {}
 
         def place(drivers: Mapping[str, int]) -> None:
@@ -149,7 +172,7 @@ def load_without_guest(
         with during():
             span = Span(profile.ramp_time_s, profile.runtime_s)
             load = put_under_load(machine, workload, span, seed=seed, evidence=evidence, place=place)
-        _prove(machine, evidence)
+        prove_mapping(machine, evidence)
         _verify(machine, places, pin)
         _note(load, workload, machine, evidence, measured)
 
@@ -191,19 +214,15 @@ def _note(load: Load, workload: Workload, machine: LoadMachine, evidence: Path, 
         )
 
 
-def _prove(machine: LoadMachine, evidence: Path) -> None:
+def prove_mapping(machine: LoadMachine, evidence: Path) -> None:
     """Void the run unless QEMU has stored the mapping that was asked for and did not fall back.
 
     :raise VoidError: it has another one, or runs on without IOThreads.
     :raise MonitorError: QEMU does not answer.
     """
-    controller = the_controller(machine.spec)
-    difference = mapping_difference(machine, controller)
-    if difference is not None:
-        raise VoidError(f"{controller.id} does not have the IOThreads that were asked for: {difference}")
-    fallback = fallback_warning(evidence)
-    if fallback is not None:
-        raise VoidError(f"QEMU runs on without IOThreads: {fallback}")
+    objection = mapping_objection(machine, machine.spec.controllers, evidence)
+    if objection is not None:
+        raise VoidError(objection)
 
 
 def _pin(machine: LoadMachine, drivers: Mapping[int, str], pin: tuple[CpuPlan, Affinities]) -> None:
@@ -238,11 +257,12 @@ def _of_these(plan: CpuPlan, names: Mapping[int, str]) -> CpuPlan:
     return replace(plan, cpus={name: cpus for name, cpus in plan.cpus.items() if name in present})
 
 
-def _without_effect(loaded: LoadedJob, idle: frozenset[str]) -> tuple[str, ...]:
+def _without_effect(loaded: LoadedJob, idle: frozenset[str], options: frozenset[str]) -> tuple[str, ...]:
     """Return a sentence that names the keys and options without effect; none where all have one."""
     said = sorted(loaded.job.machine.model_fields_set & idle)
-    options = {canonical_name(name) for name, _ in (*loaded.fio.general, *loaded.fio.own)}
-    unused = sorted(options - _OPTIONS - _TIMES)
+    given = {canonical_name(name) for name, _ in (*loaded.fio.general, *loaded.fio.own)}
+    unused = sorted(given - options - _TIMES)
     parts = [f"of [machine] {', '.join(said)}"] if said else []
+    parts += ["of a profile runtime_s, ramp_time_s"] if is_counted(loaded) else []
     parts += [f"of fio's options {', '.join(unused)}"] if unused else []
     return (f"tier qtest boots no guest, so these have no effect: {'; '.join(parts)}",) if parts else ()

@@ -23,7 +23,6 @@ from typing import Any
 from lab.errors import BootError, InputError, MonitorError, StageError
 from lab.machine.capabilities import Capabilities
 from lab.machine.mapping import PROPERTY, Device, Dialect, IOThreadMapping
-from lab.machine.mapping_probe import dialect_from_answer
 from lab.machine.mapping_render import qmp_from_mapping
 from lab.machine.mapping_rules import MappedDevice
 from lab.machine.monitor import Monitor
@@ -40,6 +39,7 @@ _AIO_MODES = ("threads", "native", "io_uring")
 _NEEDS_DIRECT = "requires cache.direct=on"
 """What ``aio=native`` answers where it was compiled in: that is looked at first (block/file-posix.c)."""
 _REFUSED = "QEMU refused a command: "
+_MISSING = "missing vq 1 IOThread assignment in iothread-vq-mapping"
 _TRACED = "handle_qmp_command"
 _CPU = "-cpu"
 _STORAGE = re.compile(r"virtio-(?:blk|scsi|net)|vhost-|scsi-|nvme|ide-|pcie?-")
@@ -48,10 +48,9 @@ module of each, and a module that lacks its library ends QEMU 7.2 ("missing obje
 _FORMATS = re.compile(r"^Supported formats: (.*)$", re.MULTILINE)
 
 
-def capabilities_of(qemu: Path, *, timeout_s: float = _GREETING_S) -> Capabilities:
+def capabilities_of(qemu: Path) -> Capabilities:
     """Return what a binary can do: from the cache where this very file was asked before on this kernel.
 
-    :param timeout_s: how long it may take to greet.
     :raise InputError: it cannot be read or started, or is no QEMU.
     :raise HostError: there is no cache folder, or ``setpriv`` is not installed.
     """
@@ -61,7 +60,7 @@ def capabilities_of(qemu: Path, *, timeout_s: float = _GREETING_S) -> Capabiliti
         seal, _, text = stored.read_text(encoding="utf-8").partition("\n")
         if seal == _seal(key, text):
             return Capabilities.from_json(json.loads(text))
-    found = probe(qemu, timeout_s=timeout_s)
+    found = probe(qemu)
     text = json.dumps(found.to_json())
     fresh = stored.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a full disk: the next call asks again
@@ -88,6 +87,7 @@ def _digest_of(qemu: Path) -> str:
 def probe(qemu: Path, *, timeout_s: float = _GREETING_S) -> Capabilities:
     """Start a binary without a guest, ask it, and end it.
 
+    :param timeout_s: how long it may take to greet.
     :raise InputError: it cannot be started, does not greet in time, or does not answer as a QEMU does.
     :raise HostError: ``setpriv`` is not installed.
     """
@@ -243,14 +243,20 @@ def _trace_backends(monitor: Monitor, log: Path) -> list[str]:
 
 
 def _scsi_dialect(monitor: Monitor) -> Dialect | None:
-    """Ask with a mapping of index 0 alone, and look whether it was stored: to be accepted is not to be taken."""
+    """Ask with one command virtqueue and a mapping of index 0 alone.
+
+    Where 0 is the first command virtqueue that is complete; where 0 is ctrl, virtqueue 1 is missing. Whether it was
+    stored is looked at, too: to be accepted is not to be taken.
+    """
     device = MappedDevice(Device.VIRTIO_SCSI, 1)
     mapping = IOThreadMapping.explicit({"t0": (0,)})
     try:
         for command in qmp_from_mapping(mapping, device, "scsi0", drive=""):
             monitor.execute(command["execute"], command["arguments"])
     except MonitorError as err:
-        return dialect_from_answer(1, err.message)
+        if _MISSING in err.message:
+            return Dialect.ALL_QUEUES
+        raise
     path = "/machine/peripheral/scsi0/virtio-backend"
     stored = monitor.execute("qom-get", {"path": path, "property": PROPERTY})
-    return dialect_from_answer(0, "") if stored else None
+    return Dialect.MERGED if stored else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class Cost:
     cpu: CpuTime
 
 
-def read_now(guest: Guest, *, clock: Callable[[], float] = time.monotonic) -> Reading:
+def read_now(guest: Guest) -> Reading:
     """Take a reading.
 
     :raise StageError: QEMU does not answer or is gone.
@@ -54,11 +54,11 @@ def read_now(guest: Guest, *, clock: Callable[[], float] = time.monotonic) -> Re
     stats = guest.monitor.execute("query-blockstats")
     keys = ("rd_operations", "wr_operations", "flush_operations")
     requests = sum(int(disk["stats"][key]) for disk in stats for key in keys)
-    return Reading(clock(), requests, cpu_time_ns(guest.process.pid))
+    return Reading(time.monotonic(), requests, cpu_time_ns(guest.process.pid))
 
 
 @contextmanager
-def readings_during(guest: Guest, *, interval_s: float = _INTERVAL_S) -> Iterator[list[Reading]]:
+def readings_during(guest: Guest) -> Iterator[list[Reading]]:
     """Collect readings while the block runs; the list is complete when the block has ended.
 
     A reading that fails ends the collection silently: what broke QEMU breaks the workload too, and is reported there;
@@ -73,7 +73,7 @@ def readings_during(guest: Guest, *, interval_s: float = _INTERVAL_S) -> Iterato
                 readings.append(read_now(guest))
             except (StageError, KeyError, TypeError, ValueError):
                 return
-            done.wait(interval_s)
+            done.wait(_INTERVAL_S)
 
     collector = threading.Thread(target=collect, name="readings", daemon=True)
     collector.start()

@@ -16,7 +16,7 @@ from lab.errors import BootError, CrashError, DeadlineError, GuestError, InputEr
 from lab.machine.command_line import NETDEV, GuestBoot, Wiring, argv_from_spec
 from lab.machine.guest_clock import boot_with_clock
 from lab.machine.guest_shell import GuestShell, RunKey
-from lab.machine.mapping import Device, IOThreadMapping, difference
+from lab.machine.mapping import IOThreadMapping, difference
 from lab.machine.mapping_json import PROPERTY
 from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess, tail_of
@@ -30,6 +30,7 @@ _READY = re.compile(r"^lab: ready\s*$", re.MULTILINE)
 _PANIC = re.compile(r"Kernel panic - not syncing.*|^lab: error.*", re.MULTILINE)
 _NOTIFIER_FALLBACKS = ("failed to set guest notifier", "failed to set host notifier")
 _ENDING_S = 1.0
+_TAIL_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,20 @@ def mapping_difference(guest: Monitored, controller: Controller) -> str | None:
         return f"QEMU stored something that is no mapping: {err.message}"
 
 
+def mapping_objection(machine: Monitored, controllers: Sequence[Controller], evidence: Path) -> str | None:
+    """Say why a machine is not the one that was asked for, or None where it is.
+
+    :param evidence: the folder of its logs.
+    :raise MonitorError: QEMU does not answer, or a controller is not there.
+    """
+    for controller in controllers:
+        found = mapping_difference(machine, controller)
+        if found is not None:
+            return f"{controller.id} does not have the IOThreads that were asked for: {found}"
+    fallback = fallback_warning(evidence)
+    return None if fallback is None else f"QEMU runs on without IOThreads: {fallback}"
+
+
 def fallback_warning(evidence: Path) -> str | None:
     """Return the line in which QEMU said that it runs on without IOThreads, or None.
 
@@ -235,12 +250,6 @@ def fallback_warning(evidence: Path) -> str | None:
         if any(words in line.lower() for words in _NOTIFIER_FALLBACKS):
             return line.strip()
     return None
-
-
-def disk_device(model: Device, index: int) -> str:
-    """Return the path of the guest's disk number ``index``, as Linux names it: ``/dev/sda``, ``/dev/vda``."""
-    prefix = "vd" if model is Device.VIRTIO_BLK else "sd"
-    return f"/dev/{prefix}{chr(ord('a') + index)}"
 
 
 def _ssh_port(monitor: Monitor) -> int:
@@ -268,5 +277,5 @@ def _host_key(process: QemuProcess, console: Path, *, from_byte: int = 0) -> str
     return None
 
 
-def _tail(path: Path, lines: int = 10) -> str:
-    return "\n".join(tail_of(path).splitlines()[-lines:]) or "(it printed nothing)"
+def _tail(path: Path) -> str:
+    return "\n".join(tail_of(path).splitlines()[-_TAIL_LINES:]) or "(it printed nothing)"

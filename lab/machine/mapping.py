@@ -180,8 +180,9 @@ class IOThreadMapping:
         names = device.queue_names(num_queues)
         mapped = names[len(names) - dialect.mapped_queue_count(device, num_queues) :]
         assignment: dict[str, str | None] = dict.fromkeys(names)
+        is_round_robin = self.is_round_robin
         for number, item in enumerate(self.items):
-            served = range(number, len(mapped), len(self.items)) if self.is_round_robin else item.vqs or ()
+            served = range(number, len(mapped), len(self.items)) if is_round_robin else item.vqs or ()
             assignment.update({mapped[index]: item.iothread for index in served if index < len(mapped)})
         if "ctrl" in assignment:
             assignment["ctrl"] = None

@@ -81,7 +81,7 @@ def check(
     """
     asked = mapping or IOThreadMapping()
     known = tuple(iothreads) if iothreads is not None else _possible(iothreads_named(mapping, device.iothread))
-    errors = tuple(_errors(asked, device, known))
+    errors = tuple(_errors(asked, device, frozenset(known)))
     if errors:
         return CheckResult(errors)
     queues = _assignment(asked, device)
@@ -173,8 +173,9 @@ def _form_warnings(mapping: IOThreadMapping | None) -> Iterator[str]:
 def _thread_warnings(
     mapping: IOThreadMapping, device: MappedDevice, queues: dict[str, str | None], known: Collection[str]
 ) -> Iterator[str]:
+    serving = set(queues.values())
     for name in known:
-        if name not in queues.values():
+        if name not in serving:
             yield f'IOThread "{name}" stays idle: it serves no queue of this device'
     ctrl = _asked_for_ctrl(mapping, device)
     if ctrl is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "NullBackend",
     "ScsiDisk",
     "Topology",
+    "disk_device",
     "iothread_ids",
 ]
 
@@ -215,12 +216,13 @@ class MachineSpec:
         ``/dev/sda`` is not known.
         """
         counts = {model: sum(len(c.disks) for c in self.controllers if c.model is model) for model in Device}
-        prefixes = {Device.VIRTIO_SCSI: "sd", Device.VIRTIO_BLK: "vd"}
-        return tuple(
-            f"/dev/{prefixes[model]}{letter}"
-            for model, count in counts.items()
-            for letter in string.ascii_lowercase[:count]
-        )
+        return tuple(disk_device(model, index) for model, count in counts.items() for index in range(count))
+
+
+def disk_device(model: Device, index: int) -> str:
+    """Return the path of the guest's disk number ``index``, as Linux names it: ``/dev/sda``, ``/dev/vda``."""
+    prefix = "vd" if model is Device.VIRTIO_BLK else "sd"
+    return f"/dev/{prefix}{string.ascii_lowercase[index]}"
 
 
 def iothread_ids(count: int) -> tuple[str, ...]:

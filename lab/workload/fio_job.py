@@ -23,8 +23,8 @@ from lab.workload.fio_options import (
 
 __all__ = ["TRACE_LOG", "FioJob", "check_option_name", "fio_job_from_text", "read_fio_job"]
 
-TRACE_LOG = "fio_iops.log"
-"""The file in fio's working folder that holds the IOPS of each second (lab/workload/fio_trace.py)."""
+TRACE_LOG = "fio_iops.{worker}.log"
+"""The file in fio's working folder with a worker's IOPS of each second (lab/workload/fio_trace.py), counted from 1."""
 _TRACE_INTERVAL_MS = 1000
 _MIXED = ("rw", "readwrite", "randrw")
 
@@ -121,9 +121,9 @@ class FioJob:
             "filename": device,
             "group_reporting": "1",
             "exitall_on_error": "1",  # a worker that failed makes the run worthless: do not wait for the others
-            "write_iops_log": TRACE_LOG.removesuffix("_iops.log"),
+            "write_iops_log": TRACE_LOG.partition("_iops")[0],
             "log_avg_msec": str(_TRACE_INTERVAL_MS),
-            "per_job_logs": "0",
+            "per_job_logs": "1",
         }
         if self._option("cpus_allowed") is None:
             settings |= {"cpus_allowed": f"0-{vcpus - 1}" if vcpus > 1 else "0", "cpus_allowed_policy": "split"}

@@ -16,9 +16,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import WorkloadError
-from lab.workload.fio_trace import parse_iops_log
-
-__all__ = ["Figures", "FioResult", "parse_fio_output", "parse_iops_log"]
 
 _MIB = 1 << 20
 _BEGINNING = re.compile(r'\{\s*"fio version"')

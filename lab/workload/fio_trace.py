@@ -1,54 +1,95 @@
-"""fio's IOPS log to the IOPS of each second of a run. Diagnostics: seconds of one boot are never observations.
+"""fio's IOPS log to the IOPS of each second, and to those of each worker. Seconds of one boot are never observations.
 
-fio writes a line per worker and interval (HOWTO, "Log File Formats")::
+fio writes a file per worker and in it a line per interval (HOWTO, "Log File Formats")::
 
     time (ms), value, data direction, block size, offset[, priority]
 
-With ``per_job_logs=0`` the workers' lines follow one another in one file, without a name.
+Here they are one text, in the order of the workers, an empty line after each.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 
 from lab.errors import WorkloadError
 
-_FEWEST_FIELDS = 4
+_LATEST_MS = 30 * 86_400_000
+"""No job runs for a month; a log that says so would fill the memory with standstills."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A line of a log.
+
+    :param worker: counted from 0, as is the interval.
+    """
+
+    worker: int
+    interval: int
+    iops: float
 
 
 def parse_iops_log(text: str, *, interval_ms: int = 1000) -> tuple[float, ...]:
     """Return the IOPS of all workers and directions together, an interval each, in order.
 
     The intervals begin when fio does, not at a full second, so they are counted from the first line. An interval
-    without a line is a standstill: 0. At the end, intervals that some workers did not report any more are left out,
-    and so is a line that was cut off.
+    without a line is a standstill: 0. The last interval is left out where some workers did not report it any more, and
+    so is a line that was cut off.
 
     :param interval_ms: ``log_avg_msec`` of the job.
     :raise WorkloadError: a line is not one of such a log.
     """
-    whole = text[: text.rfind("\n") + 1]
-    lines = [_reading(line) for line in whole.splitlines() if line.strip()]
-    if not lines:
-        return ()
-    start_ms = min(time_ms for time_ms, _iops in lines)
     sums: dict[int, float] = defaultdict(float)
-    reports: dict[int, int] = defaultdict(int)
-    for time_ms, iops in lines:
-        interval = round((time_ms - start_ms) / interval_ms)
-        sums[interval] += iops
-        reports[interval] += 1
-    everybody = max(reports.values())
-    last = max(interval for interval, count in reports.items() if count == everybody)
-    return tuple(sums[interval] for interval in range(last + 1))
+    for reading in _readings(text, interval_ms):
+        sums[reading.interval] += reading.iops
+    return tuple(sums[interval] for interval in range(max(sums, default=-1) + 1))
 
 
-def _reading(line: str) -> tuple[int, float]:
+def iops_by_worker(text: str, workers: int, *, interval_ms: int = 1000) -> tuple[float, ...]:
+    """Return the mean IOPS of each worker over the intervals of :func:`parse_iops_log`.
+
+    :param workers: how many there are, one without a line among them.
+    :raise WorkloadError: a line is not one of such a log, or there are more workers in it.
+    """
+    readings = _readings(text, interval_ms)
+    intervals = max((reading.interval for reading in readings), default=0) + 1
+    sums = [0.0] * workers
+    for reading in readings:
+        if reading.worker >= workers:
+            raise WorkloadError(f"fio's IOPS log holds more than the {workers} workers there are")
+        sums[reading.worker] += reading.iops
+    return tuple(total / intervals for total in sums)
+
+
+def _readings(text: str, interval_ms: int) -> list[_Reading]:
+    """Return the lines, without the last interval where not everybody reported it: they end a moment apart.
+
+    An earlier interval that lacks a worker is one in which that worker stood still.
+    """
+    lines: list[tuple[int, int, float]] = []
+    worker = 0
+    for line in text[: text.rfind("\n") + 1].splitlines():
+        if line.strip():
+            lines.append((worker, *_time_and_iops(line)))
+        else:
+            worker += 1
+    start_ms = min((time_ms for _, time_ms, _ in lines), default=0)
+    readings = [_Reading(worker, round((time_ms - start_ms) / interval_ms), iops) for worker, time_ms, iops in lines]
+    reports = Counter(reading.interval for reading in readings)
+    last = max(reports, default=0)
+    if reports[last] < max(reports.values(), default=0):
+        return [reading for reading in readings if reading.interval < last]
+    return readings
+
+
+def _time_and_iops(line: str) -> tuple[int, float]:
     fields = line.split(",")
     try:
         time_ms, iops = int(fields[0]), float(fields[1])
         int(fields[2]), int(fields[3])
     except (ValueError, IndexError):
         raise WorkloadError(f"fio's IOPS log holds a line that is none: {line[:80]!r}") from None
-    if time_ms < 0 or not 0 <= iops < float("inf"):
+    if not 0 <= time_ms <= _LATEST_MS or not 0 <= iops < float("inf"):
         raise WorkloadError(f"fio's IOPS log holds impossible numbers: {line[:80]!r}")
     return time_ms, iops

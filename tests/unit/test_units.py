@@ -90,6 +90,8 @@ def test_duration_is_said(seconds: float, text: str) -> None:
         (1_234_567, "1/s", "1.235M"),
         (12_345, "MiB/s", "12340 MiB/s"),
         (1.5, "s", "1.5 s"),
+        (13_193.5, "instructions", "13,194"),
+        (987.4, "instructions", "987"),
     ],
 )
 def test_quantity_is_said(value: float, unit: str, text: str) -> None:

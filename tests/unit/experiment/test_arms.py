@@ -46,7 +46,7 @@ class Builds:
         self.asked: list[tuple[Any, ...]] = []
         self.forced = False
 
-    def from_distribution(self, *, progress: object) -> str:
+    def from_distribution(self, *, progress: object, refresh: bool) -> str:
         """Return the distribution's source."""
         self.asked.append(("distribution",))
         return "the distribution's"

@@ -194,18 +194,21 @@ def test_a_step_that_is_done_is_only_read(tmp_path: Path, sha256: str, measured:
     assert made.measured == [*measured, "whole"]
 
 
-def asked(folder: Path, *, profile: str = "quick", patch_id: str = "id1") -> dict[str, Any]:
+def asked(
+    folder: Path, *, profile: str = "quick", accelerator: str | None = None, patch_id: str = "id1"
+) -> dict[str, Any]:
     """Return a question."""
     builds = Builds()
     builds.series.patches = (SimpleNamespace(index=1, subject="p1", patch_id=patch_id), *PATCHES[1:])
-    return question_of(loaded_job(folder), profile, cast("PatchBuilds", builds))
+    return question_of(loaded_job(folder), profile, accelerator, cast("PatchBuilds", builds))
 
 
 def test_the_same_question_is_the_same_folder(tmp_path: Path) -> None:
-    """Another profile or another patch is another one."""
+    """Another profile, accelerator or patch is another one."""
     name = name_of(asked(tmp_path))
     assert name == name_of(asked(tmp_path))
-    assert len({name, name_of(asked(tmp_path, profile="full")), name_of(asked(tmp_path, patch_id="x"))}) == 3
+    others = asked(tmp_path, profile="full"), asked(tmp_path, accelerator="tcg"), asked(tmp_path, patch_id="x")
+    assert len({name, *map(name_of, others)}) == 4
     assert name.startswith("bisect-job-quick-")
 
 

@@ -1,12 +1,13 @@
 """The campaigns of a calibration, with experiments that nobody runs."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab.errors import InputError
+from lab.build.arms import Arms
+from lab.errors import HostError, InputError
 from lab.experiment import calibrate as module
+from lab.experiment.arms import ArmsRequest, source_from_request
 from lab.experiment.calibrate import CalibrationRequest, CampaignFolder, run_campaigns
 from lab.experiment.conduct import Conducted, Request
 from lab.testing import RecordingProgress
@@ -20,6 +21,8 @@ class Runs:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.builds: list[str] = []
+        self.waited: list[object] = []
+        self.hints: list[object] = []
 
     def conduct(self, request: Request, progress: object) -> Conducted:
         """Stand in for an experiment."""
@@ -27,24 +30,34 @@ class Runs:
         assert request.results is not None
         return Conducted(request.results, (), "")
 
+    def source(self, request: ArmsRequest, series: object, *, progress: object) -> str:
+        """Stand in for a tree; a base without one is the real mistake."""
+        if request.tree is None and request.base is not None:
+            source_from_request(request, None, progress=RecordingProgress())
+        self.hints.append(series)
+        return f"{request.tree} {request.base}"
+
+    def build_arms(self, source: object, series: object, *, progress: object) -> Arms:
+        """Stand in for the builds: without a series both arms are one."""
+        self.builds.append(str(series or "same"))
+        return arms(candidate=CANDIDATE if series else BASELINE)
+
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Return experiments that are only asked for."""
     found = Runs()
 
-    def build(name: str, **made: Any) -> Any:
-        def stand_in(*words: object, progress: object) -> Any:
-            found.builds.append(name)
-            return arms(**made)
-
-        return stand_in
+    def build_control(source: object, *, progress: object) -> Arms:
+        found.builds.append("control")
+        return arms(candidate=CANDIDATE)
 
     monkeypatch.setattr(module, "conduct", found.conduct)
-    monkeypatch.setattr(module, "source_from_distribution", lambda *, progress: "distribution")
-    monkeypatch.setattr(module, "source_from_path", lambda tree, base, *, progress: f"{tree} {base}")
-    monkeypatch.setattr(module, "build_arms", build("same", candidate=BASELINE))
-    monkeypatch.setattr(module, "build_control", build("control", candidate=CANDIDATE))
+    monkeypatch.setattr(module, "check_host_is_free", lambda purpose, *, waiting: found.waited.append(waiting))
+    monkeypatch.setattr(module, "series_from_request", lambda request: f"the series of {request.series}")
+    monkeypatch.setattr(module, "source_from_request", found.source)
+    monkeypatch.setattr(module, "build_arms", found.build_arms)
+    monkeypatch.setattr(module, "build_control", build_control)
     return found
 
 
@@ -71,6 +84,17 @@ def test_one_campaign_of_each_kind(runs: Runs, tmp_path: Path) -> None:
     assert built[3] is not None and built[3].candidate == CANDIDATE
 
 
+def test_a_patch_of_known_cost_is_a_campaign_of_its_own(runs: Runs, tmp_path: Path) -> None:
+    """Its arms are base and series as of an experiment; the base that the series names is that of all campaigns."""
+    patch = tmp_path / "slower.patch"
+    found = run_campaigns(CalibrationRequest(job(tmp_path), results=tmp_path, series=patch), RecordingProgress())
+    assert [one.kind for one in found] == ["alike", "patch"] and found[1].folder == tmp_path / "patch"
+    assert runs.builds == ["same", f"the series of {patch}"] and runs.hints == [f"the series of {patch}"]
+    alike, slowed = runs.requests
+    assert alike.arms.series is None and slowed.arms.series == patch and slowed.control == "patch"
+    assert slowed.built is not None and slowed.built.candidate == CANDIDATE
+
+
 def test_nothing_is_built_twice_unasked(runs: Runs, tmp_path: Path) -> None:
     """Without a rebuild the base is built once; blocks can be chosen, and the folder has a name of its own."""
     run_campaigns(CalibrationRequest(job(tmp_path), blocks=20), RecordingProgress())
@@ -93,3 +117,22 @@ def test_a_base_needs_a_tree(runs: Runs, tmp_path: Path) -> None:
         run_campaigns(CalibrationRequest(job(tmp_path), base="v10"), RecordingProgress())
     run_campaigns(CalibrationRequest(job(tmp_path), tree=tmp_path, base="v10"), RecordingProgress())
     assert runs.requests[0].arms.tree == tmp_path
+
+
+def test_whether_the_host_is_free_is_looked_at_first(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the build, which may take minutes; and it is waited for where that is asked."""
+    progress = RecordingProgress()
+    run_campaigns(CalibrationRequest(job(tmp_path), wait=True), progress)
+    run_campaigns(CalibrationRequest(job(tmp_path)), progress)
+    assert runs.waited == [progress, None] and [asked.wait for asked in runs.requests] == [True, False]
+
+    def busy(purpose: str, *, waiting: object) -> None:
+        raise HostError("cannot calibrate now")
+
+    monkeypatch.setattr(module, "check_host_is_free", busy)
+    runs.builds.clear()
+    with pytest.raises(HostError):
+        run_campaigns(CalibrationRequest(job(tmp_path)), progress)
+    assert runs.builds == []

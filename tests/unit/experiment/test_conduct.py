@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.build.arms import Arms
-from lab.errors import HostError, InputError
+from lab.errors import HostError, InputError, MissingPackagesError
 from lab.experiment import conduct as module
 from lab.experiment import host_state, placement
 from lab.experiment.arms import ArmsRequest
@@ -21,6 +21,7 @@ from lab.experiment.conduct import (
     Request,
     _accelerator,
     conduct,
+    expected_run_s,
     with_demonstration,
 )
 from lab.experiment.job import LoadedJob
@@ -30,6 +31,7 @@ from lab.experiment.store import BUILDS, EXPERIMENT, HOST, RUNS, SCHEDULE
 from lab.host import exclusive
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.host.exclusive import host_lock
+from lab.host.requirements import Requirement
 from lab.host.topology import Topology
 from lab.host.tuning_journal import JOURNAL
 from lab.image.guest_image import GuestImage
@@ -162,6 +164,20 @@ def loaded(tmp_path: Path) -> LoadedJob:
 # What is asked
 
 
+@pytest.mark.parametrize(
+    ("head", "judged", "expected_s"),
+    [
+        ("", "iops", 9.5),
+        ('tier = "qtest"\n', "iops", 5.5),
+        ('tier = "qtest"\n', "instructions_per_io", 6.0),
+    ],
+)
+def test_what_a_run_takes_is_estimated(tmp_path: Path, head: str, judged: str, expected_s: float) -> None:
+    """Five seconds of fio and a boot, or a start without a guest; or a count, whatever the profile says."""
+    loaded = loaded_job(tmp_path, head + GOOD.replace('metrics = ["iops"', f'metrics = ["{judged}"'))
+    assert expected_run_s(loaded, loaded.profile("quick")[1]) == expected_s
+
+
 def test_a_named_series_needs_no_demonstration(loaded: LoadedJob) -> None:
     """It is compared as it is, and nobody knows its verdict."""
     for request in (SERIES, ArmsRequest(tree=Path("qemu"), range="a..b")):
@@ -190,6 +206,20 @@ def test_no_series_at_all(tmp_path: Path, text: str, tree: Path | None) -> None:
 
 
 # The host
+
+
+def test_a_job_that_counts_needs_valgrind(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its absence is found before the builds; no other job asks for it."""
+
+    def require(wanted: tuple[Requirement, ...] = ()) -> None:
+        if wanted:
+            raise MissingPackagesError(f"this host lacks {wanted[0].name}", remedy="lab doctor --fix")
+
+    monkeypatch.setattr(module, "require_packages", require)
+    lab.text('tier = "qtest"\n' + ONE_CELL.replace('["iops"]', '["instructions_per_io"]'))
+    with pytest.raises(MissingPackagesError, match="lacks Valgrind"):
+        lab.conduct()
+    assert lab.steps == []
 
 
 def test_a_busy_host_builds_nothing(lab: Lab) -> None:

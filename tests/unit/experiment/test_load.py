@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from lab.errors import DeadlineError
 from lab.record import Outcome
@@ -46,6 +49,28 @@ def test_an_iothread_that_slept_while_its_queues_were_loaded_voids_the_run(bed: 
     assert_failed(slept, Outcome.VOID, "IOThread 'iothread1' serves queues that were loaded, but spent 0.00%")
     assert bed.run(iothreads=2, numjobs=1).outcome is Outcome.OK
     assert bed.run(iothreads=2, numjobs=4, cpus_allowed="0").outcome is Outcome.OK
+
+
+FOUR = "".join(f"1000, {iops}, 0, 0, 0\n2000, {iops}, 0, 0, 0\n\n" for iops in (400, 300, 200, 100))
+
+
+def test_fairness_is_that_of_the_workers_on_the_queues_vcpus(bed: Bed) -> None:
+    """Four workers of 4 : 3 : 2 : 1 on four virtqueues: 10 squared / (4 * 30); on two, 7 : 3, it is 100 / (2 * 58)."""
+    bed.shell.answers[LOG] = FOUR
+    record = bed.run(numjobs=4)
+    assert record.metrics["queue_fairness"] == pytest.approx(100 / 120)
+    assert record.traces["iops"] == (1000.0, 1000.0)
+    assert bed.run(numjobs=4, num_queues=2).metrics["queue_fairness"] == pytest.approx(100 / 116)
+    assert "for worker in $(seq 4); do cat /tmp/lab/fio_iops.$worker.log || exit 1; echo; done" in bed.shell.commands
+
+
+@pytest.mark.parametrize("levels", [{"cpus_allowed": "0"}, {"controllers": 2}, {"num_queues": 1}])
+def test_where_queues_are_not_known_or_not_many_there_is_no_fairness(bed: Bed, levels: dict[str, Any]) -> None:
+    """Workers that the job itself puts somewhere, workers that share controllers, and a single queue."""
+    bed.shell.answers[LOG] = FOUR
+    record = bed.run(numjobs=4, **levels)
+    assert record.outcome is Outcome.OK, record.reason
+    assert "queue_fairness" not in record.metrics
 
 
 def test_a_guest_whose_clock_is_wrong_voids_the_run(bed: Bed) -> None:

@@ -25,6 +25,7 @@ from lab.machine.threads import ThreadMap
 from lab.testing import FakeMonitor, FakeProcess, FakeShell
 from lab.virtio.tmf.witness import Trace
 from tests.unit.experiment.made_up import BASELINE, IMAGE
+from tests.unit.machine.made_up_qemu import OLD
 
 MAIN, T0, T1 = 100, 101, 102
 THREADS = ThreadMap(MAIN, {MAIN: "main-loop", T0: "t0", T1: "t1"}, frozenset(), frozenset({T0, T1}))
@@ -270,7 +271,7 @@ def test_a_machine_is_booted_with_a_trace(
         yield machine.guest
 
     monkeypatch.setattr(module, "booted", booted)
-    monkeypatch.setattr(module, "dialect_of", lambda qemu, firmware: None)
+    monkeypatch.setattr(module, "capabilities_of", lambda qemu: OLD)
     monkeypatch.setattr(module, "disks_of", lambda guest: {"scsi0": machine.disks})
     monkeypatch.setattr(module, "read_now", machine.reading)
     assert prove_machine(BASELINE, IMAGE, machine.guest.spec, folder).verdict is ProofVerdict.PROVED

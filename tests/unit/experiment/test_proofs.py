@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -157,3 +158,15 @@ def test_a_proof_that_failed_is_tried_again(
     prover = Prover()
     proofs, _progress = proofs_of(bench, cells, tmp_path, prover, monkeypatch)
     assert proofs == Proofs() and {arm for arm, _ in prover.booted} == {"baseline"}
+
+
+def test_a_refutation_is_looked_into_again_where_no_run_worked(
+    tmp_path: Path, bench: Bench, cells: Sequence[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all runs of a folder whose mapping was once refuted would be void for ever."""
+    proofs_of(bench, cells[:1], tmp_path / "r", Prover(baseline=Proof((WRONG,), {})), monkeypatch)
+    with ResultsFolder(tmp_path / "r") as folder:
+        folder.append(replace(ran(run_of(cells[0]), 1, tmp_path), outcome=Outcome.VOID, metrics={}, reason="refuted"))
+    prover = Prover()
+    proofs, _progress = proofs_of(bench, cells[:1], tmp_path / "r", prover, monkeypatch)
+    assert proofs == Proofs() and len(prover.booted) == 1

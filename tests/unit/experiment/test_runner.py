@@ -104,27 +104,49 @@ def test_a_hung_guest_is_tried_once_more_and_both_attempts_stay(folder: ResultsF
 def test_a_run_that_keeps_failing_is_given_up(folder: ResultsFolder) -> None:
     """After the last attempt a run is no longer pending."""
     failed = [record_of(RUNS[0], n, Outcome.BOOT_FAILED) for n in range(1, MAX_ATTEMPTS + 1)]
-    assert RUNS[0] not in [scheduled for scheduled, _ in pending_runs(RUNS, failed)]
+    records = [record_of(RUNS[1], 1), *failed]
+    assert [scheduled for scheduled, _ in pending_runs(RUNS, records)] == list(RUNS[2:])
 
 
 @pytest.mark.parametrize("outcome", [Outcome.QEMU_CRASHED, Outcome.WORKLOAD_FAILED, Outcome.VOID])
 def test_what_the_binary_did_wrong_is_not_tried_again(outcome: Outcome) -> None:
     """A crash is a result, and trying until it goes away would hide it."""
-    assert RUNS[0] not in [scheduled for scheduled, _ in pending_runs(RUNS, [record_of(RUNS[0], 1, outcome)])]
+    records = [record_of(RUNS[0], 1, outcome), record_of(RUNS[1], 1)]
+    assert [scheduled for scheduled, _ in pending_runs(RUNS, records)] == list(RUNS[2:])
 
 
 def test_when_nothing_ever_works_the_rest_is_not_tried(folder: ResultsFolder) -> None:
-    """Hours of the same failure help nobody."""
-    records = run(folder, lambda scheduled, attempt, evidence: record_of(scheduled, attempt, Outcome.QEMU_CRASHED))
-    assert 0 < len(records) < len(RUNS)
+    """Hours of the same failure help nobody; what to do next is said."""
+    progress = RecordingProgress()
+    records = run_schedule(
+        folder,
+        lambda scheduled, attempt, evidence: record_of(scheduled, attempt, Outcome.QEMU_CRASHED),
+        expected_run_s=1,
+        progress=progress,
+    )
+    assert len(records) == 4 < len(RUNS)
+    assert "no run worked, and 4 were not tried" in progress.lines[-1] and "call again" in progress.lines[-1]
 
 
-def test_an_experiment_that_was_given_up_is_tried_again(folder: ResultsFolder) -> None:
-    """What made everything fail may have been mended: the second call goes on behind the failed runs."""
-    run(folder, lambda scheduled, attempt, evidence: record_of(scheduled, attempt, Outcome.QEMU_CRASHED))
+@pytest.mark.parametrize("outcome", [Outcome.QEMU_CRASHED, Outcome.VOID, Outcome.BOOT_FAILED])
+def test_an_experiment_in_which_nothing_worked_is_done_again(folder: ResultsFolder, outcome: Outcome) -> None:
+    """What made everything fail may have been mended; each failed attempt stays on record, and each block is whole."""
+    for _ in range(2):
+        run(folder, lambda scheduled, attempt, evidence: record_of(scheduled, attempt, outcome))
     failed = len(folder.records())
-    records = run(folder, lambda scheduled, attempt, evidence: record_of(scheduled, attempt))
-    assert [record.outcome for record in records[failed:]] == [Outcome.OK] * (len(RUNS) - failed)
+    assert {record.attempt for record in folder.records()} >= {1, 2}
+    progress = RecordingProgress()
+    records = run_schedule(
+        folder,
+        lambda scheduled, attempt, evidence: record_of(scheduled, attempt),
+        expected_run_s=1,
+        progress=progress,
+    )
+    assert [record.scheduled for record in records[failed:]] == list(RUNS)
+    assert {record.outcome for record in records[failed:]} == {Outcome.OK}
+    assert len({record.id for record in records}) == len(records)
+    assert progress.lines[0].startswith(f"none of {failed} runs has worked so far: all are done again")
+    assert pending_runs(folder.schedule(), folder.records()) == ()
 
 
 def test_each_attempt_has_an_evidence_folder_of_its_own(folder: ResultsFolder) -> None:
@@ -139,8 +161,9 @@ def test_each_attempt_has_an_evidence_folder_of_its_own(folder: ResultsFolder) -
 
 
 def test_a_line_says_what_a_run_is_about(folder: ResultsFolder) -> None:
-    """Its IOPS; with a scenario the gap, or the time where it has none."""
-    metrics = iter([{"iops": 5.0}, {"service_gap_ms": 80.0, "scenario_ms": 9.0}, {"scenario_ms": 9.0}])
+    """Its IOPS; with a scenario the gap, or the time where it has none; a count of instructions."""
+    scenario: list[dict[str, float]] = [{"service_gap_ms": 80.0, "scenario_ms": 9.0}, {"scenario_ms": 9.0}]
+    metrics = iter([{"iops": 5.0}, *scenario, {"instructions_per_io": 13_193.5}])
 
     def realise(scheduled: ScheduledRun, attempt: int, evidence: Path) -> RunRecord:
         assert evidence.is_dir()
@@ -148,8 +171,9 @@ def test_a_line_says_what_a_run_is_about(folder: ResultsFolder) -> None:
 
     progress = RecordingProgress()
     run_schedule(folder, realise, expected_run_s=1, progress=progress)
-    assert [line.partition(": ")[2] for line in progress.lines[:3]] == [
+    assert [line.partition(": ")[2] for line in progress.lines[:4]] == [
         "5 IOPS, 1 s",
         "service gap 80 ms, 1 s",
         "time the scenario took 9 ms, 1 s",
+        "instructions per I/O 13,194, 1 s",
     ]

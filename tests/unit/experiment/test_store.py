@@ -1,6 +1,5 @@
 """The results folder."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from lab.errors import HostError, InputError
 from lab.experiment.schedule import cells_from_points, draw_schedule, points_from_factors
-from lab.experiment.store import BUILDS, RUNS, SCHEDULE, ResultsFolder, write_atomically
+from lab.experiment.store import BUILDS, RUNS, SCHEDULE, ResultsFolder
 from lab.record import Outcome, RunRecord, ScheduledRun
 
 RUNS_PLANNED = draw_schedule(cells_from_points(points_from_factors({"iothreads": (1,)})), blocks=2, seed=1)
@@ -192,14 +191,6 @@ def test_missing_files_are_input_errors(tmp_path: Path) -> None:
         folder.experiment_text()
     with pytest.raises(InputError, match=r"schedule\.jsonl cannot be read"):
         folder.schedule()
-
-
-def test_replacing_a_file_leaves_no_part_behind(tmp_path: Path) -> None:
-    """An atomic write leaves exactly the file."""
-    write_atomically(tmp_path / "a.json", "1")
-    write_atomically(tmp_path / "a.json", "2")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-    assert json.loads((tmp_path / "a.json").read_text()) == 2
 
 
 def test_the_lock_is_free_when_nobody_holds_it(tmp_path: Path) -> None:

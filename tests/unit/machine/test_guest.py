@@ -18,7 +18,6 @@ from lab.machine.guest import (
     _host_key,
     _ssh_port,
     booted,
-    disk_device,
     fallback_warning,
     mapping_difference,
 )
@@ -193,12 +192,6 @@ def test_a_log_of_any_length_is_read_at_its_end(tmp_path: Path) -> None:
     """A debug print per request fills a log with one endless line; reading it stays quick."""
     (tmp_path / QEMU_LOG).write_text("." * 5_000_000)
     assert fallback_warning(tmp_path) is None
-
-
-def test_disks_are_named_as_linux_names_them() -> None:
-    """virtio-scsi gives sdX, virtio-blk vdX."""
-    assert disk_device(Device.VIRTIO_SCSI, 1) == "/dev/sdb"
-    assert disk_device(Device.VIRTIO_BLK, 0) == "/dev/vda"
 
 
 class Machine:

@@ -155,6 +155,12 @@ def test_idle_iothreads_are_named() -> None:
     assert idle.format("t1") in warnings("t0:event+0-3,t1:ctrl", OLD)
 
 
+def test_very_many_iothreads_are_checked_in_no_time() -> None:
+    """Each is looked up once; it took a minute when each was searched for among all others."""
+    names = tuple(f"t{number}" for number in range(100_000))
+    assert len(check(IOThreadMapping.round_robin(names), SCSI).warnings) == len(names) - SCSI.num_queues
+
+
 def test_assigning_ctrl_has_no_effect() -> None:
     """Only where somebody asked for it: a round robin puts it somewhere without being asked."""
     assert warnings("t0:ctrl+0-3,t1:event", OLD) == (

@@ -15,6 +15,7 @@ from lab.machine.spec import (
     MemoryPolicy,
     ScsiDisk,
     Topology,
+    disk_device,
     iothread_ids,
 )
 
@@ -107,3 +108,9 @@ def test_a_senseless_number_of_iothreads_is_refused(count: int) -> None:
     """IOThreads are counted from 0 to 64."""
     with pytest.raises(InputError, match="IOThreads are not between"):
         iothread_ids(count)
+
+
+def test_disks_are_named_as_linux_names_them() -> None:
+    """virtio-scsi gives sdX, virtio-blk vdX."""
+    assert disk_device(Device.VIRTIO_SCSI, 1) == "/dev/sdb"
+    assert disk_device(Device.VIRTIO_BLK, 0) == "/dev/vda"

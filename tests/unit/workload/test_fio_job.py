@@ -128,7 +128,7 @@ def test_in_a_guest_the_job_gets_the_disk_and_a_worker_per_vcpu() -> None:
     found = options(text)
     assert found["filename"] == "/dev/sda" and "size" not in found
     assert (found["cpus_allowed"], found["cpus_allowed_policy"]) == ("0-3", "split")
-    assert (found["write_iops_log"], found["log_avg_msec"], found["per_job_logs"]) == ("fio", "1000", "0")
+    assert (found["write_iops_log"], found["log_avg_msec"], found["per_job_logs"]) == ("fio", "1000", "1")
     assert (found["group_reporting"], found["exitall_on_error"]) == ("1", "1")
     assert "unified_rw_reporting" not in found
 
