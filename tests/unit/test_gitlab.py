@@ -188,6 +188,13 @@ def test_merge_request_of_qemu_runs_its_own_commits(runner: _Runner, *, merged: 
     assert "Subject: [PATCH] add one" in series and "of others" not in series
 
 
+def test_a_host_that_cannot_install_nox_is_no_finding(runner: _Runner) -> None:
+    """A runner without python3-venv, or without the network, says nothing about the series."""
+    (runner.notes.parent / "bin" / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    done = runner.script()
+    assert done.returncode == 3 and "\nHost:" in done.stdout
+
+
 def test_a_fetch_that_fails_is_never_undecided(runner: _Runner) -> None:
     """curl has an exit code 4 of its own, which GitLab would let pass."""
     (runner.notes.parent / "bin" / "curl").write_text("#!/bin/sh\nexit 4\n", encoding="utf-8")

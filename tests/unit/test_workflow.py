@@ -33,6 +33,9 @@ def _steps() -> dict[str, dict[str, Any]]:
     return {step["name"]: step for step in _workflow()["jobs"]["bench"]["steps"]}
 
 
+EVERY_STEP = [step for path in WORKFLOWS for job in _workflow(path)["jobs"].values() for step in job["steps"]]
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_fits_githubs_schema(path: Path) -> None:
     """Each workflow is valid by the schema that check-jsonschema brings along; no network is used."""
@@ -65,8 +68,9 @@ def test_host_is_bare_metal_and_used_by_one() -> None:
 
 
 def test_it_may_read_and_nothing_else() -> None:
-    """The workflow's token reads the repository; no step keeps it, and no secret is used."""
+    """The token on the host reads the repository; no step keeps it, and no secret is used."""
     assert _workflow()["permissions"] == {"contents": "read"}
+    assert "permissions" not in _workflow()["jobs"]["bench"]
     checkouts = [step for step in _steps().values() if step.get("uses", "").startswith("actions/checkout@")]
     assert len(checkouts) == 2 and not any(step["with"]["persist-credentials"] for step in checkouts)
     assert "secrets." not in BENCH.read_text(encoding="utf-8")
@@ -77,18 +81,14 @@ def test_strangers_code_does_not_reach_the_host() -> None:
     assert "head.repo.full_name == github.repository" in _workflow()["jobs"]["bench"]["if"]
 
 
-@pytest.mark.parametrize("name", [name for name, step in _steps().items() if "uses" in step])
-def test_actions_are_pinned(name: str) -> None:
-    """Each action is named by a full version."""
-    assert re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", _steps()[name]["uses"])
-
-
-@pytest.mark.parametrize("name", [name for name, step in _steps().items() if "run" in step])
-def test_scripts_are_scripts(name: str) -> None:
-    """No expression is put into a script, where its value would be code; and bash can read each."""
-    script = _steps()[name]["run"]
-    assert "${{" not in script
-    run(["bash", "-n"], stdin=script.encode())
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: step["name"])
+def test_actions_are_pinned_and_scripts_are_scripts(step: dict[str, Any]) -> None:
+    """An action is named by a commit, which nobody can move; a script holds no expression: its value would be code."""
+    if "uses" in step:
+        assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
+    else:
+        assert "${{" not in step["run"]
+        run(["bash", "-n"], stdin=step["run"].encode())
 
 
 @pytest.mark.parametrize("name", ["Show the report", "Keep the pictures", "Keep report and records"])
@@ -140,8 +140,12 @@ class _Runner:
         path.chmod(0o755)
 
     def step(self, name: str, **env: str) -> CommandResult:
-        """Run the script of a step as the runner does; every variable the step gets is there, empty by default."""
-        expected = dict.fromkeys(_steps()[name].get("env", {}), "")
+        """Run the script of a step of the measuring job."""
+        return self.script(_steps()[name], **env)
+
+    def script(self, step: dict[str, Any], **env: str) -> CommandResult:
+        """Run a script as the runner does; every variable the step gets is there, empty by default."""
+        expected = dict.fromkeys(step.get("env", {}), "")
         assert env.keys() <= expected.keys()
         everything = {
             **expected,
@@ -153,12 +157,12 @@ class _Runner:
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
         script = self.temp / "script.sh"
-        script.write_text(_steps()[name]["run"], encoding="utf-8")
+        script.write_text(step["run"], encoding="utf-8")
         return run([*SHELL, script], cwd=self.lab, env=everything, check=False)
 
     def arguments(self) -> list[str]:
         """Return the arguments that the measuring step will use."""
-        return (self.temp / "arguments").read_text(encoding="utf-8").splitlines()
+        return (self.temp / "arguments").read_text(encoding="utf-8").rstrip("\0").split("\0")
 
 
 @pytest.fixture
@@ -261,12 +265,27 @@ def test_wrong_input_is_refused(runner: _Runner, wrong: dict[str, str], why: str
 @pytest.mark.parametrize("code", [0, 1, 3, 4, 70])
 def test_exit_code_is_handed_on(runner: _Runner, code: int) -> None:
     """The measuring step runs ``nox -s bench`` with the arguments, as they are, and keeps its exit code for later."""
-    (runner.temp / "arguments").write_text("--accelerator=kvm\n--job=a b\n", encoding="utf-8")
+    (runner.temp / "arguments").write_text("--accelerator=kvm\0--job=a b\n--x\0", encoding="utf-8")
     runner.fake("python3", FAKE_VENV.format(temp=runner.temp, code=code))
     assert runner.step("Measure").returncode == 0
     assert (runner.temp / "output").read_text(encoding="utf-8") == f"code={code}\n"
     calls = (runner.temp / "calls").read_text(encoding="utf-8")
-    assert calls == "[install][--quiet][nox][-s][bench][--][--accelerator=kvm][--job=a b]"
+    assert calls == "[install][--quiet][nox][-s][bench][--][--accelerator=kvm][--job=a b\n--x]"
+
+
+def test_a_host_without_python_s_venv_cannot_do_it(runner: _Runner) -> None:
+    """Debian packs venv apart; that is the host's matter, not a finding."""
+    (runner.temp / "arguments").write_text("", encoding="utf-8")
+    runner.fake("python3", "exit 1")
+    assert runner.step("Measure").returncode == 0
+    assert (runner.temp / "output").read_text(encoding="utf-8") == "code=3\n"
+
+
+def test_a_fetch_that_fails_says_nothing_about_the_series(runner: _Runner) -> None:
+    """The network is the host's matter, too."""
+    runner.fake("curl", "exit 22")
+    done = runner.step("Find the series", **BY_HAND, SERIES=MESSAGE_ID)
+    assert done.returncode != 0 and "::error title=Host::The series could not be fetched" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -286,6 +305,21 @@ def test_result_of_the_job(runner: _Runner, code: str, passes: bool, says: str) 
     """The job passes or fails by the lab's exit code, and each has a message of its own."""
     done = runner.step("Result", CODE=code)
     assert (done.returncode == 0, done.stdout.startswith(says)) == (passes, True)
+
+
+def test_undecided_is_neutral(runner: _Runner) -> None:
+    """Only a check can be neutral; what may set one is a job on GitHub's machine that sees nothing but an exit code."""
+    job = _workflow()["jobs"]["undecided"]
+    assert (job["needs"], job["if"]) == ("bench", "needs.bench.outputs.code == '4'")
+    assert (job["permissions"], job["runs-on"]) == ({"checks": "write"}, "ubuntu-latest")
+    assert _workflow()["jobs"]["bench"]["outputs"] == {"code": "${{ steps.measure.outputs.code }}"}
+    (step,) = job["steps"]
+    runner.fake("gh", f"printf '%s\\n' \"$@\" >{runner.temp}/asked")
+    done = runner.script(step, REPOSITORY="a/qemu", COMMIT="c0ffee", RUN="https://x/runs/1", GH_TOKEN="t")
+    assert done.returncode == 0, done.tail()
+    asked = (runner.temp / "asked").read_text(encoding="utf-8").splitlines()
+    assert asked[:3] == ["api", "--silent", "repos/a/qemu/check-runs"]
+    assert {"head_sha=c0ffee", "status=completed", "conclusion=neutral"} <= set(asked)
 
 
 def test_report_is_shown(runner: _Runner) -> None:
