@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
 import shutil
@@ -21,13 +20,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.build.entry import sync
 from lab.build.ninja import step_from_line
 from lab.build.recipe import CONFIGURE_INPUTS, TARGETS, area_key, configure_argv
 from lab.build.source import SourceTree
 from lab.build.toolchain import Toolchain, build_environment
 from lab.command import run, run_logged
 from lab.errors import CommandError, DeadlineError, InputError, LabError
+from lab.files import sync
 from lab.progress import Progress, Stage
 from lab.settings import cache_dir
 
@@ -89,8 +88,8 @@ def marked_dirty(area: WorkArea) -> Iterator[None]:
     """
     if area.dirty.exists():
         _discard(area)
-    with area.dirty.open("w") as stream:
-        os.fsync(stream.fileno())
+    area.dirty.touch()
+    sync(area.dirty)
     sync(area.folder)
     try:
         yield

@@ -21,6 +21,7 @@ from pathlib import Path
 from lab.build.build import Build
 from lab.build.purpose import Purpose, purposes_of
 from lab.errors import InputError
+from lab.files import sync
 from lab.settings import cache_dir
 
 _DESCRIPTION = "build.json"
@@ -113,15 +114,6 @@ def new_entry(key: str) -> Iterator[tuple[Path, Callable[[Build], Build]]]:
         yield folder, store
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(root: Path) -> None:

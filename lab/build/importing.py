@@ -10,7 +10,7 @@ import lzma
 import os
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,11 @@ _ABOUT_FILES = 38000
 _LARGEST_FILE_BYTES = 256 << 20
 _LARGEST_SOURCE_BYTES = 8 << 30
 _CHUNK_BYTES = 1 << 20
+_COMPRESSIONS: dict[bytes, Callable[[str], tarfile.TarFile]] = {
+    b"\x1f\x8b": tarfile.TarFile.gzopen,
+    b"BZh": tarfile.TarFile.bz2open,
+    b"\xfd7zXZ\0": tarfile.TarFile.xzopen,
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,8 @@ def members_of_tarball(tarball: Path) -> Iterator[Member]:
     :raise InputError: it cannot be read, is damaged, or unpacks to too much.
     """
     try:
-        # Not the stream mode "r|*": it takes a file that was cut off for one that ended.
-        with tarfile.open(tarball, "r:*") as archive:
-            total_bytes = 0
+        with _opened(tarball) as archive:
+            total_bytes, info = 0, None
             for info in archive:
                 # The offset is where the next member begins: what is passed over is unpacked as well.
                 if max(archive.offset, total_bytes) > _LARGEST_SOURCE_BYTES:
@@ -62,11 +66,35 @@ def members_of_tarball(tarball: Path) -> Iterator[Member]:
                     content = _content(archive, info, tarball)
                     total_bytes += len(content)
                     yield Member(path, "100755" if info.mode & 0o100 else "100644", content)
+            if info is None:
+                raise tarfile.ReadError("it holds no file")
             _require_end(archive)
     except (tarfile.TarError, OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as err:
         raise InputError(f"{tarball} cannot be read as a tarball: {err}", remedy="fetch it again") from err
     except (MemoryError, RecursionError) as err:  # a name of many GiB, or a chain of headers
         raise InputError(f"{tarball} cannot be read as a tarball: its headers are too large") from err
+
+
+def _opened(tarball: Path) -> tarfile.TarFile:
+    """Open a tarball by the first bytes of its compression.
+
+    Not with tarfile's mode ``r:*``, which tries each: lzma reads GiBs of zeros before it says that they are not its.
+    Nor in a stream mode: that takes a file that was cut off for one that ended.
+    """
+    with tarball.open("rb") as stream:
+        head = stream.read(max(map(len, _COMPRESSIONS)))
+    opened = next(
+        (opened for magic, opened in _COMPRESSIONS.items() if head.startswith(magic)), tarfile.TarFile.taropen
+    )
+    return opened(str(tarball))
+
+
+def require_tarball(tarball: Path) -> None:
+    """Make sure that a file begins as a tarball does, before all of it is read: it may be any file, of any size.
+
+    :raise InputError: it does not, or cannot be read.
+    """
+    next(members_of_tarball(tarball), None)
 
 
 def _content(archive: tarfile.TarFile, info: tarfile.TarInfo, tarball: Path) -> bytes:

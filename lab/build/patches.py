@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lab.build.arms import Arms, applied
@@ -64,7 +63,7 @@ class PatchBuilds:
             self._built[position] = self._base() if position == 0 else self._patch(position)
         return self._built[position]
 
-    def arms(self, low: int, high: int, *, force: bool = False) -> Arms:
+    def arms(self, low: int, high: int) -> Arms:
         """Return two positions as the arms of an experiment: what the patches between them change.
 
         :param low: becomes the baseline; both must build.
@@ -72,8 +71,7 @@ class PatchBuilds:
         """
         baseline, candidate = self.at(low).build, self.at(high).build
         assert baseline is not None and candidate is not None
-        if not force:
-            require_comparable(baseline, candidate)
+        require_comparable(baseline, candidate)
         source = replace(self.source, commit=baseline.commit, tree_id=baseline.tree_id)
         patches = replace(self.series, patches=self.series.patches[low:high])
         return Arms(source, baseline, candidate, patches, objections(baseline, candidate), self.foundation)
@@ -95,24 +93,13 @@ class PatchBuilds:
         return PatchBuild(patch.index, patch.subject, commit, build)
 
 
-def build_each_patch(
-    source: SourceTree,
-    series: Series,
-    *,
-    progress: Progress,
-    after_each: Callable[[PatchBuild], None] = lambda _: None,
-) -> tuple[PatchBuild, ...]:
+def build_each_patch(source: SourceTree, series: Series, *, progress: Progress) -> tuple[PatchBuild, ...]:
     """Build the base and then every patch on top of those before it; go on after one that does not build.
 
-    :param after_each: is told each result when it is there.
     :raise PatchError: the series does not apply; nothing was built.
     :raise CommandError: the base does not build.
     :raise DeadlineError: it took hours.
     :raise HostError: this host cannot build.
     """
     builds = PatchBuilds(source, series, progress=progress)
-    results = []
-    for position in range(len(builds) + 1):
-        results.append(builds.at(position))
-        after_each(results[-1])
-    return tuple(results)
+    return tuple(builds.at(position) for position in range(len(builds) + 1))

@@ -6,12 +6,20 @@ Each becomes a :class:`SourceTree`: a commit in a repository of the lab's own. T
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from lab.build.importing import import_members, members_of_folder, members_of_tarball, paths_of_folder
+from lab.build.importing import (
+    Member,
+    import_members,
+    members_of_folder,
+    members_of_tarball,
+    paths_of_folder,
+    require_tarball,
+)
 from lab.errors import InputError
 from lab.progress import Progress
 from lab.series.repository import Repository, borrow, commit_in_tree, is_git_tree, open_repository
@@ -66,18 +74,14 @@ def source_from_tarball(tarball: Path, *, progress: Progress, origin: str = "") 
     :raise InputError: it cannot be read, or is not QEMU's.
     :raise CommandError: git could not store it.
     """
+    require_tarball(tarball)
     try:
         with tarball.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as err:
         raise InputError(f"{tarball} cannot be read: {err.strerror}") from err
-    repository, ref = open_repository(IMPORTS), f"refs/lab/tarball-{digest[:40]}"
-    with _importing():
-        commit = repository.commit_id(ref)
-        if commit is None:
-            members = members_of_tarball(tarball)
-            commit = import_members(repository, ref, members, title=tarball.name, progress=progress)
-    return _source(repository, commit, origin or str(tarball), _TARBALLS)
+    imported = _imported(f"tarball-{digest[:40]}", members_of_tarball(tarball), tarball.name, progress)
+    return _source(*imported, origin or str(tarball), _TARBALLS)
 
 
 def source_from_folder(folder: Path, *, progress: Progress) -> SourceTree:
@@ -87,14 +91,9 @@ def source_from_folder(folder: Path, *, progress: Progress) -> SourceTree:
     :raise CommandError: git could not store it.
     """
     folder = folder.absolute()
-    repository, ref = open_repository(IMPORTS), f"refs/lab/folder-{_fingerprint(folder)}"
-    with _importing():
-        commit = repository.commit_id(ref)
-        if commit is None:
-            members = members_of_folder(folder)
-            commit = import_members(repository, ref, members, title=folder.name, progress=progress)
+    imported = _imported(f"folder-{_fingerprint(folder)}", members_of_folder(folder), folder.name, progress)
     area = f"folder-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
-    return _source(repository, commit, str(folder), area)
+    return _source(*imported, str(folder), area)
 
 
 def source_from_path(path: Path, base: str | None, *, hint: str = "", progress: Progress) -> SourceTree:
@@ -142,9 +141,15 @@ def _source(
     return SourceTree(repository, commit, tree_id, origin, area, version.strip(), working_tree)
 
 
-def _importing() -> FileLock:
-    """Return the lock that keeps two calls from importing the same source at once."""
-    return FileLock(cache_dir("git") / "importing.lock")
+def _imported(name: str, members: Iterator[Member], title: str, progress: Progress) -> tuple[Repository, str]:
+    """Return the repository of imports and the commit of that name, made of the members where it is not there.
+
+    :param members: begun only where they are needed.
+    """
+    repository, ref = open_repository(IMPORTS), f"refs/lab/{name}"
+    with FileLock(cache_dir("git") / "importing.lock"):  # two calls must not import the same source at once
+        commit = repository.commit_id(ref)
+        return repository, commit or import_members(repository, ref, members, title=title, progress=progress)
 
 
 def _fingerprint(folder: Path) -> str:

@@ -16,26 +16,25 @@ from lab.analysis.compare import Comparison, compare_results
 from lab.analysis.export import json_from_comparison
 from lab.analysis.results import read_results
 from lab.analysis.symptom import Presence, presence_in_part, presence_in_patch, presence_in_whole, symptom_of
-from lab.build.distribution import source_from_distribution
 from lab.build.patches import PatchBuilds
-from lab.build.source import SourceTree, source_from_path
 from lab.cli.bisect_show import exit_code_of, json_from_bisection, text_from_bisection
+from lab.cli.cells import WAIT
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.series import RANGE, REVISION
 from lab.cli.types import PATH, TEXT
 from lab.command import text_from_argv
 from lab.errors import InputError
-from lab.experiment.arms import ArmsRequest, series_from_request
+from lab.experiment.arms import ArmsRequest, series_from_request, source_from_request
 from lab.experiment.bisect import Answer, Judge, Kind, bisect, most_steps
 from lab.experiment.bisect_job import JobJudge, Reading, begin, name_of, question_of, series_question
 from lab.experiment.bisect_tmf import TmfJudge
 from lab.experiment.cells import checked_cells
-from lab.experiment.conduct import BOOT_AND_STOP_S, Request, conduct, with_demonstration
-from lab.experiment.job import ProfileTable, load_job
+from lab.experiment.conduct import Request, conduct, expected_run_s, with_demonstration
+from lab.experiment.job import load_job
+from lab.host.exclusive import check_host_is_free
 from lab.progress import Progress
 from lab.report.sentences import verdict_sentence
 from lab.report.tables import FULL_HEADER, full_row, text_table
-from lab.series.series import Series
 from lab.settings import project_dir
 from lab.units import text_from_seconds
 from lab.virtio.tmf.case import TmfCase, matrix_cases
@@ -62,6 +61,7 @@ _ANSWERS = {
 @click.option("--profile", type=TEXT, help="Profile of the job file. [the job's default]")
 @click.option("--results", type=PATH, help="Folder of the bisection. [results/bisect-JOB-PROFILE-KEY]")
 @click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]")
+@WAIT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def bisect_command(
@@ -70,6 +70,7 @@ def bisect_command(
     profile: str | None,
     results: Path | None,
     accelerator: str | None,
+    wait: bool,
     as_json: bool,
     quiet: bool,
     **named: Any,
@@ -88,8 +89,8 @@ def bisect_command(
     progress = progress_for(quiet=quiet)
     command = text_from_argv(("lab", *sys.argv[1:]))
     arms = ArmsRequest(named["tree"], named["base"], named["series"], named["range_"], named["revision"])
-    chosen = Request(Path(), arms, results, profile, accelerator, command=command)
-    if tmf is not None and job is None and profile is None and accelerator is None:
+    chosen = Request(Path(), arms, results, profile, accelerator, command=command, wait=wait)
+    if tmf is not None and job is None and profile is None and accelerator is None and not wait:
         builds, folder, judge = _by_tmf(chosen, tmf, progress)
     elif job is not None and tmf is None:
         builds, folder, judge = _by_job(replace(chosen, job=job), progress)
@@ -117,8 +118,10 @@ def _by_job(request: Request, progress: Progress) -> tuple[PatchBuilds, Path, Ju
     arms = with_demonstration(loaded, request.arms)[0]
     cells, _ = checked_cells(loaded, profile)
     builds = _builds(arms, progress)
-    folder = _begun(question_of(loaded, name, builds), request.results, progress)
-    _say_how_long(profile, len(cells), len(builds), progress)
+    folder = _begun(question_of(loaded, name, request.accelerator, builds), request.results, progress)
+    if not (folder / Kind.WHOLE).exists():  # looked at before the first build; what is stored needs no free host
+        check_host_is_free("bisect", waiting=progress if request.wait else None)
+    _say_how_long(expected_run_s(loaded, profile) * profile.blocks * len(cells), len(builds), progress)
     step = replace(request, arms=arms, profile=name, results=None)
     judge = JobJudge(step, builds, folder, blocks=profile.blocks, read=reading_of, progress=progress, run=conduct)
     return builds, folder, judge
@@ -141,7 +144,7 @@ def _by_tmf(request: Request, pattern: str, progress: Progress) -> tuple[PatchBu
 
 def _builds(arms: ArmsRequest, progress: Progress) -> PatchBuilds:
     series = series_from_request(arms)
-    return PatchBuilds(_source(arms, series, progress), series, progress=progress)
+    return PatchBuilds(source_from_request(arms, series, progress=progress), series, progress=progress)
 
 
 def _begun(question: dict[str, Any], results: Path | None, progress: Progress) -> Path:
@@ -181,18 +184,8 @@ def _compared(folders: Sequence[Path]) -> Comparison:
     return compare_results(several[0] if len(several) == 1 else pooled(several))
 
 
-def _source(arms: ArmsRequest, series: Series, progress: Progress) -> SourceTree:
-    base = arms.base or (arms.range.partition("..")[0] if arms.range else None)
-    if arms.tree is not None:
-        return source_from_path(arms.tree, base, hint=series.base_commit, progress=progress)
-    if base is not None:
-        raise InputError(f"--base {base} needs a tree", remedy="add --tree DIR")
-    return source_from_distribution(progress=progress)
-
-
-def _say_how_long(profile: ProfileTable, cells: int, patches: int, progress: Progress) -> None:
-    run_s = profile.runtime_s + profile.ramp_time_s + BOOT_AND_STOP_S
-    step_s, steps = run_s * profile.blocks * cells, most_steps(patches)
+def _say_how_long(step_s: float, patches: int, progress: Progress) -> None:
+    steps = most_steps(patches)
     progress.say(
         f"{steps} steps of about {text_from_seconds(step_s)} at most for {patches} patches, "
         f"{text_from_seconds(steps * step_s)} in all; four times as long for a step that is not clear at once"

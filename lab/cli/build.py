@@ -13,11 +13,10 @@ import click
 
 from lab.build.arms import build_arms, build_control
 from lab.build.build import Build
-from lab.build.distribution import source_from_distribution
 from lab.build.entry import list_entries
 from lab.build.patches import PatchBuild, build_each_patch
 from lab.build.prune import Pruned, bytes_from_text, list_areas, prune_to, prune_unused
-from lab.build.source import SourceTree, source_from_path
+from lab.build.source import SourceTree
 from lab.cli.build_show import (
     any_failed,
     json_from_entries,
@@ -26,10 +25,12 @@ from lab.cli.build_show import (
     text_from_entries,
     text_from_patches,
 )
+from lab.cli.cells import DEFAULT_JOB
 from lab.cli.output import print_json, print_text, progress_for
-from lab.cli.series import JSON, PARTIAL, RANGE, REVISION, load_series
+from lab.cli.series import JSON, PARTIAL, RANGE, REVISION
 from lab.cli.types import PATH, TEXT
 from lab.errors import ExitCode, InputError
+from lab.experiment.arms import ArmsRequest, series_from_request, source_from_request
 from lab.experiment.cells import cell_from_id
 from lab.experiment.job import LoadedJob, load_job
 from lab.experiment.smoke import Smoke, SmokeResult, smoke_each
@@ -42,48 +43,6 @@ from lab.series.repository import require_git
 from lab.series.series import Series
 from lab.settings import cache_dir, project_dir
 from lab.units import seconds_from_text
-
-DEFAULT_JOB = "jobs/virtio-scsi-iothreads.toml"
-
-
-@dataclass(frozen=True)
-class _Named:
-    """What the options name that is built: a source, and a series on top of it."""
-
-    tree: Path | None = None
-    base: str | None = None
-    file: Path | None = None
-    range_: str | None = None
-    revision: int | None = None
-    partial: bool = False
-    refresh: bool = False
-
-    @property
-    def names_a_series(self) -> bool:
-        """Tell whether there is more than a base."""
-        return self.file is not None or self.range_ is not None
-
-    def series(self) -> Series | None:
-        """Read the series, if one is named.
-
-        :raise InputError: it is not good.
-        """
-        if not self.names_a_series:
-            return None
-        return load_series(self.file, tree=self.tree, range_=self.range_, revision=self.revision, partial=self.partial)
-
-    def source(self, found: Series | None, progress: Progress) -> SourceTree:
-        """Return the base.
-
-        :raise InputError: it is not QEMU's, or has no such commit.
-        :raise HostError: the distribution's source cannot be had.
-        """
-        base = self.base or (self.range_.partition("..")[0] if self.range_ else None)
-        if self.tree is not None:
-            return source_from_path(self.tree, base, hint=found.base_commit if found else "", progress=progress)
-        if base is not None:
-            raise InputError("a --base needs the --tree that has it")
-        return source_from_distribution(progress=progress, refresh=self.refresh)
 
 
 @dataclass(frozen=True)
@@ -130,6 +89,8 @@ def build(
     smoke: bool,
     job: Path | None,
     force: bool,
+    partial: bool,
+    refresh: bool,
     prune: str | None,
     prune_to: str | None,
     quiet: bool,
@@ -145,15 +106,16 @@ def build(
     Example:
       lab build --tree ~/src/qemu --base v10.0.0 --series my-series.mbox --each-patch --smoke
     """
-    what = _Named(**named)
-    _check(asked := _Asked(mode, prune, prune_to, smoke, job), what, force=force)
+    what = ArmsRequest(named["tree"], named["base"], named["file"], named["range_"], named["revision"], force)
+    asked = _Asked(mode, prune, prune_to, smoke, job)
+    _check(asked, what, partial=partial, refresh=refresh)
     if asked.manages is not None:
         return _manage(asked, as_json)
     require_git()
     progress = progress_for(quiet=quiet)
-    found = what.series()
+    found = series_from_request(what, partial=partial) if what.names_a_series else None
     loaded = load_job(job or project_dir() / DEFAULT_JOB) if smoke else None
-    source = what.source(found, progress)
+    source = source_from_request(what, found, progress=progress, refresh=refresh)
     if mode == "each-patch" and found is not None:
         return _each_patch(source, found, loaded, progress, as_json=as_json)
     arms = (
@@ -168,16 +130,19 @@ def build(
     return ExitCode.DONE
 
 
-def _check(asked: _Asked, what: _Named, *, force: bool) -> None:
+def _check(asked: _Asked, what: ArmsRequest, *, partial: bool, refresh: bool) -> None:
     """Refuse options that contradict each other, before anything is read or fetched."""
     prunes = [name for name, value in (("prune", asked.prune), ("prune-to", asked.prune_to)) if value is not None]
     if prunes and (asked.mode is not None or len(prunes) > 1):
         other = asked.mode or prunes[1]
         raise InputError(f"--{prunes[0]} and --{other} exclude each other", remedy="leave one of them out")
-    if asked.manages is not None and (what != _Named() or force or asked.smoke):
+    if asked.manages is not None and (what != ArmsRequest() or partial or refresh or asked.smoke):
         raise InputError(
             f"--{asked.manages} builds nothing, so it takes only --json beside it", remedy="leave the others out"
         )
+    if (what.revision is not None or partial) and not what.names_a_series:
+        option = "--revision" if what.revision is not None else "--partial"
+        raise InputError(f"{option} says how a series is read, and none is named", remedy="add --series FILE")
     if asked.mode == "each-patch" and not what.names_a_series:
         raise InputError("--each-patch needs a series", remedy="name one with --series or --range")
     if asked.mode == "control" and what.names_a_series:

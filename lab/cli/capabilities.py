@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from lab.cli.cells import arms_options
 from lab.cli.output import print_json, print_text, progress_for
-from lab.cli.types import PATH, TEXT
+from lab.cli.types import PATH
 from lab.errors import ExitCode, InputError
 from lab.experiment.arms import ArmsRequest, arms_from_request
 from lab.machine.capabilities import Capabilities, differences
@@ -16,27 +19,19 @@ from lab.machine.capabilities_probe import capabilities_of
 from lab.machine.mapping import Device
 
 _NAMES_SHOWN = 40
-_RELEASE = re.compile(r"-\d+\.\d+$")
+_RELEASE = re.compile(r"-\d+(?:\.\d+)+$")
 
 
 @click.command()
 @click.option("--qemu", type=PATH, multiple=True, help="A binary to ask, in place of the arms; may be given twice.")
-@click.option("--tree", type=PATH, help="QEMU git tree. [the distribution's source]")
-@click.option("--base", type=TEXT, help="Commit of the tree that the series applies to. [what it names, or HEAD]")
-@click.option("--series", type=PATH, help="Series: mbox, maildir, folder or mail.")
-@click.option("--range", "range_", type=TEXT, help="Commits of the tree instead of a series: BASE..TOPIC.")
-@click.option("--revision", type=int, help="Revision of the series, if the mailbox holds several. [newest]")
+@arms_options
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def capabilities(
     qemu: tuple[Path, ...],
-    tree: Path | None,
-    base: str | None,
-    series: Path | None,
-    range_: str | None,
-    revision: int | None,
     as_json: bool,
     quiet: bool,
+    **named: Any,
 ) -> int:
     """Show what a QEMU binary can do, asked of the binary itself; of two, also what they differ in.
 
@@ -45,8 +40,7 @@ def capabilities(
     \b
     Example: lab capabilities --qemu /usr/bin/qemu-system-x86_64
     """
-    arms = ArmsRequest(tree=tree, base=base, series=series, range=range_, revision=revision)
-    binaries = _binaries(qemu, arms, quiet=quiet)
+    binaries = _binaries(qemu, ArmsRequest(**named), quiet=quiet)
     found = {name: capabilities_of(path) for name, path in binaries.items()}
     one, *others = found.values()
     changes = list(differences(one, others[0])) if others else []
@@ -77,7 +71,7 @@ def text_from_capabilities(found: Capabilities) -> str:
     """Return the table of one binary."""
     mapping = [device.value for device in Device if found.has_mapping(device)]
     dialect = f" (virtio-scsi: {found.scsi_dialect} dialect)" if found.scsi_dialect else ""
-    tried = [f"{name} ({refusal})" if refusal else name for name, refusal in found.tried.items()]
+    tried = [f"not {name} ({refusal})" if refusal else name for name, refusal in _named(found.tried)]
     rows = {
         "version": [found.version],
         "accelerators": found.accelerators,
@@ -91,6 +85,12 @@ def text_from_capabilities(found: Capabilities) -> str:
         "trace backends": found.trace_backends or ["none that can be told from outside"],
     }
     return "\n".join(f"  {name:<20} {_row(tuple(values))}" for name, values in rows.items())
+
+
+def _named(tried: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each option that was tried, in words that say whose it is, and QEMU's refusal."""
+    for name, refusal in tried.items():
+        yield ("host-nodes of a memory backend" if name == "host-nodes" else name), refusal
 
 
 def _machine_types(names: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The options that name what is compared, the job where none is named, and the call that measures the same again."""
+"""The options that verbs share, the job where none is named, and the call that measures the same again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from lab.command import text_from_argv
 
 DEFAULT_JOB = "jobs/virtio-scsi-iothreads.toml"
 
+WAIT = click.option("--wait", is_flag=True, help="Wait for the experiment that is under way on this host. [refuse]")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def arms_options(command: F) -> F:
     """Add the options that name what is built."""
     for option in (
-        click.option("--revision", type=int, help="Revision of the series, if the mailbox holds several. [newest]"),
+        click.option("--revision", type=click.IntRange(1), help="Revision of the series, of several. [newest]"),
         click.option("--series", type=PATH, help="Series: mbox, maildir, folder or mail."),
         click.option("--range", type=TEXT, help="Commits of the tree instead of a series: BASE..TOPIC."),
         click.option(

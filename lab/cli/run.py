@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lab.cli.cells import DEFAULT_JOB, arms_options, call_to_reproduce, cell_options
+from lab.cli.cells import DEFAULT_JOB, WAIT, arms_options, call_to_reproduce, cell_options
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.resolve import resolution
 from lab.cli.scope import asked_jobs, gravest
@@ -19,12 +19,7 @@ from lab.command import text_from_argv
 from lab.errors import ExitCode
 from lab.experiment.arms import ArmsRequest
 from lab.experiment.cells import checked_cells
-from lab.experiment.conduct import (
-    BOOT_AND_STOP_S,
-    Conducted,
-    Request,
-    conduct,
-)
+from lab.experiment.conduct import Conducted, Request, conduct, expected_run_s
 from lab.experiment.job import load_job
 from lab.experiment.job_host import Pin
 from lab.experiment.one_cell import one_cell
@@ -60,6 +55,7 @@ def _run_options(command: F) -> F:
         click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of the schedule. [drawn]"),
         click.option("--proof/--no-proof", "prove", default=True, help="Prove the mapping of each cell first. [proof]"),
         click.option("--tune", is_flag=True, help="Set the host up for measuring; put everything back afterwards."),
+        WAIT,
         _PIN,
         click.option("--force", is_flag=True, help="Compare builds that differ in more than their source, and say so."),
         click.option("--accelerator", type=click.Choice(["kvm", "tcg"]), help="Insist on one. [what works]"),
@@ -162,7 +158,7 @@ def plan_command(
     if loaded.job.demonstration is not None:
         loaded.sibling(loaded.job.demonstration.series)
     schedule = draw_schedule(cells, blocks=table.blocks, seed=seed)
-    run_s = table.runtime_s + table.ramp_time_s + BOOT_AND_STOP_S
+    run_s = expected_run_s(loaded, table)
     seconds = len(schedule) * run_s
     needed, said = resolution(loaded, name, cells, resolve, run_s=run_s) if resolve else (None, "")
     if as_json:

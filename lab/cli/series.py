@@ -11,10 +11,10 @@ from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.scope import options_that_name, scope_json, text_from_scope
 from lab.cli.types import PATH, TEXT
 from lab.errors import ExitCode, InputError
-from lab.experiment.arms import ArmsRequest
+from lab.experiment.arms import ArmsRequest, series_from_request
+from lab.progress import shortened
 from lab.series.apply import Application, apply_series, json_from_application
 from lab.series.prerequisites import Foundation, json_from_foundation, lay_foundation
-from lab.series.read import read_series, series_from_range
 from lab.series.series import Series, json_from_series
 
 _MISSING_SHOWN = 20
@@ -113,12 +113,7 @@ def load_series(
     """
     if (file is None) == (range_ is None):
         raise InputError("a series is either a FILE or a --range", remedy="see --help for an example")
-    if file is not None:
-        return read_series(file, revision=revision, partial=partial)
-    assert range_ is not None
-    if tree is None:
-        raise InputError("a --range needs the --tree that has its commits")
-    return series_from_range(tree, range_)
+    return series_from_request(ArmsRequest(tree=tree, series=file, range=range_, revision=revision), partial=partial)
 
 
 def text_from_series(found: Series) -> str:
@@ -128,8 +123,8 @@ def text_from_series(found: Series) -> str:
     if others:
         lines[1] += f" (also there: {', '.join(others)})"
     for patch in found.patches:
-        lines.append(f"  {patch.index:>3}  {patch.subject}  [{patch.author}]")
-        lines += [f"       {trailer}" for trailer in patch.trailers]
+        lines.append(f"  {patch.index:>3}  {patch.subject}  [{shortened(patch.author)}]")
+        lines += [f"       {shortened(trailer)}" for trailer in patch.trailers]
     lines += [f"  {index:>3}  MISSING" for index in found.missing[:_MISSING_SHOWN]]
     if len(found.missing) > _MISSING_SHOWN:
         lines.append(f"       and {len(found.missing) - _MISSING_SHOWN} more MISSING")

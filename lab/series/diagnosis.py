@@ -28,8 +28,6 @@ class Diagnosis(StrEnum):
     """The file was changed where it changes it."""
     CORRUPT = "corrupt"
     """The patch is damaged: a hunk is shorter than it says, or holds what cannot be in one."""
-    UNSAFE_PATH = "unsafe-path"
-    """It names a path outside the tree, or inside ``.git``."""
     REFUSED = "refused"
     """Every hunk fits, but git refuses the patch all the same; the detail has git's words."""
 

@@ -16,6 +16,7 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 
 from lab.errors import InputError
+from lab.progress import shortened
 from lab.series.subject import Subject, subject_from_text
 
 _MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
@@ -27,7 +28,7 @@ class Mail:
 
     :param message_id: without angle brackets; empty where it has none (``git format-patch`` writes none).
     :param parents: message-ids it answers, the nearest first.
-    :param author: its From header, decoded.
+    :param subject_line: decoded, cut where it is too long to be shown; ``author``, its From header, is, too.
     :param sent_at: None where the date cannot be read.
     :param text: its plain text parts, decoded.
     :param raw: as it was stored, without a leading "From " line.
@@ -51,7 +52,7 @@ def mail_from_bytes(raw: bytes) -> Mail:
     try:
         return _mail(raw, email.message_from_bytes(raw))
     except RecursionError:
-        subject = " ".join(_header(BytesHeaderParser().parsebytes(raw), "Subject").split())
+        subject = shortened(" ".join(_header(BytesHeaderParser().parsebytes(raw), "Subject").split()))
         raise InputError(
             f"the mail '{subject}' cannot be read: its MIME parts are nested too deep", remedy="leave that mail out"
         ) from None
@@ -69,9 +70,9 @@ def _mail(raw: bytes, message: Message) -> Mail:
     return Mail(
         message_id=own_id.group(1) if own_id else "",
         parents=tuple(parents),
-        subject_line=subject_line,
+        subject_line=shortened(subject_line),
         subject=subject_from_text(subject_line),
-        author=" ".join(_header(message, "From").split()),
+        author=shortened(" ".join(_header(message, "From").split())),
         sent_at=_date(_header(message, "Date")),
         text=_text(message),
         raw=raw,

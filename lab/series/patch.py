@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lab.command import CommandResult
 from lab.errors import InputError
+from lab.progress import shortened
 from lab.series.diff import files_from_diff
 from lab.series.mail import Mail
 from lab.series.repository import run_git
@@ -46,7 +47,7 @@ def patch_from_mail(mail: Mail, index: int, trailers: tuple[str, ...] = ()) -> P
     subject = facts.get("Subject", mail.subject.title)
     return Patch(
         index=index,
-        subject=subject,
+        subject=shortened(subject),
         author=f"{facts.get('Author', '')} <{facts.get('Email', '')}>",
         date=facts.get("Date", ""),
         message_id=mail.message_id,

@@ -15,6 +15,7 @@ class Patch:
     """One patch of a series, as ``git mailinfo`` takes it out of a mail.
 
     :param index: number within the series, from 1.
+    :param subject: first line of the message, cut where it is too long to be shown.
     :param author: ``Name <address>``, the author of the change, who need not be the sender of the mail.
     :param date: the author's date as the mail has it; git reads it.
     :param patch_id: of ``git patch-id --stable``: equal for equal changes.

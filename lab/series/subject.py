@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from lab.progress import shortened
+
 _REPLY = re.compile(r"(?:re|aw|sv|vs|antw|res|fwd?|wg|tr)\s*(?:\[\d+\]|\^\d+)?\s*[:：]\s*", re.IGNORECASE)  # noqa: RUF001
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]\s*")
 _IS_PATCH_TAG = re.compile(r"(?<![a-z])(?:PATCH(?:ES)?|PULL|RFC|RFT|RESEND)(?![a-uw-z])", re.IGNORECASE)
@@ -64,7 +66,7 @@ def subject_from_text(text: str) -> Subject:
     number = _NUMBER.search(joined)
     revision = _REVISION.search(joined)
     return Subject(
-        title=rest,
+        title=shortened(rest),
         is_reply=is_reply,
         is_tagged=bool(tags),
         revision=max(1, int(revision.group(1))) if revision else 1,

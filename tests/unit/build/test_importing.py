@@ -83,6 +83,14 @@ def test_what_is_no_tarball_is_an_input_error(tmp_path: Path) -> None:
         list(members_of_tarball(whole))
 
 
+def test_a_file_of_zeros_is_no_tarball(tmp_path: Path) -> None:
+    """Zeros are the end of a tarball, so this one has ended before its first file."""
+    path = tmp_path / "zeros"
+    path.write_bytes(bytes(4 * tarfile.RECORDSIZE))
+    with pytest.raises(InputError, match="cannot be read as a tarball: it holds no file"):
+        list(members_of_tarball(path))
+
+
 def test_a_member_that_leaves_the_tree_is_refused() -> None:
     """And nothing is stored."""
     with pytest.raises(InputError, match="leaves the tree"):

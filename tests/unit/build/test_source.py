@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from lab.build import source as module
 from lab.build.source import source_from_git, source_from_path
 from lab.errors import InputError
 from lab.progress import SilentProgress
@@ -79,10 +81,23 @@ def test_what_is_no_source_is_refused(tmp_path: Path, make, base: str | None, me
         source_from_path(make(tmp_path), base, progress=QUIET)
 
 
+def test_a_large_file_that_is_no_tarball_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk image, say: its first bytes tell."""
+    path = tmp_path / "disk.img"
+    path.touch()
+    os.truncate(path, 8 << 30)
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("all of it was read"))
+    with pytest.raises(InputError, match="it holds no file"):
+        source_from_path(path, None, progress=QUIET)
+
+
 def test_a_tarball_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It went away, or is somebody else's."""
     path = tmp_path / "x.tar"
     path.touch()
+    monkeypatch.setattr(module, "require_tarball", lambda _: None)  # it went away after that
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")

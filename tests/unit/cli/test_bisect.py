@@ -13,9 +13,11 @@ import pytest
 from lab.__main__ import run
 from lab.analysis.results import read_results
 from lab.build import builder
+from lab.build.patches import PatchBuilds
 from lab.cli import bisect as verb
 from lab.errors import ExitCode, HostError
 from lab.experiment.conduct import Conducted, Request
+from lab.host import exclusive
 from lab.record import Arm, Outcome, Point, ScheduledRun
 from lab.series.repository import run_git
 from lab.virtio.tmf.case import TagState, TmfCase
@@ -107,6 +109,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a lab whose third patch of four is slow with one IOThread."""
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(builder, "probe_toolchain", lambda: TOOLCHAIN)
+    monkeypatch.setattr(exclusive, "LOCK_NAME", f"\0test.{tmp_path}"[:100])
     fake = Lab(tmp_path)
     monkeypatch.setattr(verb, "conduct", fake.conduct)
     return fake
@@ -253,7 +256,19 @@ def test_a_base_needs_its_tree(lab: Lab) -> None:
     assert run(["bisect", str(lab.job), "--series", str(lab.box), "--base", "v10.0.0"]) == ExitCode.INPUT
 
 
-@pytest.mark.parametrize("words", [[], ["job.toml", "--tmf", "*"], ["--tmf", "*", "--profile", "quick"]])
+def test_a_busy_host_builds_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But what was measured before is shown all the same."""
+    with exclusive.host_lock("run an experiment"), monkeypatch.context() as patched:
+        patched.setattr(PatchBuilds, "at", lambda *_: pytest.fail("built"))
+        assert lab.bisect() == ExitCode.HOST
+    assert lab.bisect() == ExitCode.FINDING
+    with exclusive.host_lock("run an experiment"):
+        assert lab.bisect() == ExitCode.FINDING
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["job.toml", "--tmf", "*"], ["--tmf", "*", "--profile", "quick"], ["--tmf", "*", "--wait"]]
+)
 def test_either_a_job_or_the_matrix_is_asked(words: list[str]) -> None:
     """And a profile belongs to a job."""
     assert run(["bisect", *words, "--series", "x.mbox"]) == ExitCode.INPUT

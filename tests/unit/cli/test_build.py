@@ -197,6 +197,8 @@ def test_what_contradicts_itself_is_exit_code_2(
     "words",
     [
         ["--each-patch"],
+        ["--revision", "2"],
+        ["--partial"],
         ["--control", "--range", "a..b"],
         ["--list", "--prune", "1h"],
         ["--list", "--series", "x.mbox"],
@@ -212,7 +214,7 @@ def test_what_contradicts_itself_is_exit_code_2(
 )
 def test_modes_that_contradict_are_refused_first(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read, fetched or removed for them."""
-    for name in ("_manage", "source_from_path", "source_from_distribution", "load_series", "load_job"):
+    for name in ("_manage", "source_from_request", "series_from_request", "load_job"):
         monkeypatch.setattr(verb, name, lambda *_, name=name, **__: pytest.fail(name))
     assert run(["build", *words]) == ExitCode.INPUT
 

@@ -98,6 +98,15 @@ def test_a_plan_from_a_calibration_of_another_job(requests: list[CalibrationRequ
     assert "warning: the job was changed since: " in text
 
 
+@pytest.mark.parametrize(("words", "latencies_ns"), [((), ()), (("--latency-ns", "7"), (7,))])
+def test_a_patch_takes_the_place_of_the_latency(
+    requests: list[CalibrationRequest], tmp_path: Path, words: tuple[str, ...], latencies_ns: tuple[int, ...]
+) -> None:
+    """Unless both are asked for."""
+    run(calibrate, JOB, "--series", tmp_path / "slower.patch", *words, "--quiet")
+    assert (requests[0].series, requests[0].latencies_ns) == (tmp_path / "slower.patch", latencies_ns)
+
+
 def test_contradictions(requests: list[CalibrationRequest]) -> None:
     """A latency and none at all cannot both be asked for; too few blocks cannot be asked for."""
     with pytest.raises(InputError, match="contradict each other"):

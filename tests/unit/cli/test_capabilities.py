@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.__main__ import run
 from lab.cli import capabilities as module
+from lab.cli.capabilities import text_from_capabilities
 from lab.errors import ExitCode
 from lab.machine.capabilities import Capabilities
 from tests.unit.experiment.made_up import arms
@@ -34,6 +36,16 @@ def test_one_binary_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["accelerators"] == "kvm, qtest, tcg"
     assert rows["machine types"] == "pc, q35, and 1 of certain releases"
     assert rows["trace backends"] == "log"
+
+
+def test_an_option_says_whose_it_is_and_what_qemu_refused() -> None:
+    """An option with a refusal behind it must not read as one that is there."""
+    tried = {"aio=threads": "", "aio=native": "not in this build", "host-nodes": ""}
+    text = text_from_capabilities(
+        replace(CAPABILITIES, tried=tried, machine_types=("pc", "pc-q35-4.0.1", "pc-i440fx-2.1"))
+    )
+    assert "aio=threads, not aio=native (not in this build), host-nodes of a memory backend\n" in text
+    assert "pc, and 2 of certain releases\n" in text
 
 
 def test_two_binaries_are_compared_in_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,7 +134,14 @@ def test_a_range_of_the_tree_is_a_series(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    "argv", [("show",), ("show", "x.mbox", "--range", "a..b"), ("show", "--range", "a..b"), ("apply", "x.mbox")]
+    "argv",
+    [
+        ("show",),
+        ("show", "x.mbox", "--range", "a..b"),
+        ("show", "--range", "a..b"),
+        ("apply", "x.mbox"),
+        ("show", "--tree", ".", "--range", "a..b", "--revision", "2"),
+    ],
 )
 def test_what_contradicts_itself_is_exit_code_2(argv: tuple[str, ...]) -> None:
     """Neither or both of file and range, or no tree."""

@@ -2,17 +2,21 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
-import click
 import pytest
 
 import lab.cli.tmf as verb
-from lab.errors import ExitCode, InputError
+from lab.errors import ExitCode, HostError, InputError, LabError
+from lab.experiment.arms import ArmsRequest
 from lab.progress import Progress
 from lab.virtio.tmf.case import TmfCase
 from lab.virtio.tmf.matrix import TmfResult
 from lab.virtio.tmf.observation import Observation
+from tests.unit.report.conftest import quick_pictures
 from tests.unit.virtio.tmf.made_up import hang, result_of
+
+__all__ = ["quick_pictures"]  # a fixture that the tests of the report have, too
 
 ONLY = "*/ABORT_TASK/in-flight/present/queue-1"
 
@@ -36,7 +40,7 @@ class Lab:
         self, qemu: Path, cases: Sequence[TmfCase], *, evidence: Path, progress: Progress, title: str
     ) -> tuple[TmfResult, ...]:
         """Return what the binary's name says."""
-        assert progress is not None and qemu.name in title
+        assert progress is not None and title
         self.evidence.append(evidence)
         return tuple(result_of(case, self._seen(qemu.name, case)) for case in cases)
 
@@ -117,21 +121,53 @@ def test_something_that_is_no_program(lab: Lab) -> None:
     """It is refused before anything is started."""
     with pytest.raises(InputError, match="cannot be executed"):
         lab.call("--qemu", "not-a-program")
-    with pytest.raises(click.UsageError):
+    with pytest.raises(InputError, match="cannot be executed"):
         lab.call("--qemu", "missing")
 
 
-def test_a_binary_is_the_file_that_was_named(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``./good`` is not looked for on PATH, where another may have that name."""
-    asked: list[Path] = []
+def test_the_arms_of_a_series_are_asked(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one command, and the exit code is that of the series."""
 
-    def mappings_of(qemu: Path) -> tuple[str, ...]:
-        asked.append(qemu)
-        return ("none",)
+    def arms(request: ArmsRequest, *, progress: object) -> SimpleNamespace:
+        assert progress is not None and request.series == Path("fix.mbox")
+        builds = {"baseline": "hangs", "candidate": "good"}
+        return SimpleNamespace(**{arm: SimpleNamespace(qemu=lab.folder / name) for arm, name in builds.items()})
 
-    monkeypatch.setattr(verb, "mappings_of", mappings_of)
+    monkeypatch.setattr("lab.cli.binaries.arms_from_request", arms)
+    assert lab.call("--series", "fix.mbox", "--only", ONLY) == ExitCode.DONE
+    assert [folder.name for folder in lab.evidence] == ["baseline", "candidate"]
+
+
+@pytest.mark.usefixtures("quick_pictures")
+@pytest.mark.parametrize("candidate", [(), ("--candidate", "good")])
+def test_the_matrix_is_written_as_a_page_and_as_a_picture(
+    lab: Lab, tmp_path: Path, candidate: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside what is printed; the page has the call that performs a failed case again."""
+    page, png = tmp_path / "m.html", tmp_path / "m.png"
+    lab.call("--qemu", "hangs", *candidate, "--only", ONLY, "--html", str(page), "--chart", str(png))
+    assert "ABORT_TASK" in capsys.readouterr().out
+    assert f"lab tmf --qemu {lab.folder / 'hangs'} --only none/ABORT_TASK" in page.read_text(encoding="utf-8")
+    assert png.exists() and png.with_suffix(".svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (("--html", "x.htm"), InputError, r"does not end in \.html"),
+        (("--chart", "x.svg"), InputError, r"does not end in \.png"),
+        (("--html", "nowhere/x.html"), HostError, "cannot be written: No such file"),
+        (("--chart", "nowhere/x.png"), HostError, "cannot be written: No such file"),
+        (("--evidence", "full"), InputError, "is not empty"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], error: type[LabError], message: str
+) -> None:
+    """Nobody waits for a matrix that is then thrown away."""
     monkeypatch.chdir(lab.folder)
-    for name in ("./good", "good"):
-        argv = ["--qemu", name, "--candidate", name, "--only", ONLY, "--quiet"]
-        verb.tmf.main(args=argv, prog_name="lab", standalone_mode=False)
-    assert asked == [lab.folder / "good"] * 4
+    (lab.folder / "full").mkdir()
+    (lab.folder / "full" / "theirs").touch()
+    with pytest.raises(error, match=message):
+        lab.call("--qemu", "good", *words)
+    assert not lab.evidence

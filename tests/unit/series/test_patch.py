@@ -25,6 +25,12 @@ def test_a_patch_id_does_not_depend_on_place() -> None:
     assert patch_id_of(b"") == ""
 
 
+def test_a_subject_is_cut_to_be_shown_and_whole_in_the_message() -> None:
+    """Nobody can fill a screen with it, and what is applied is what was sent."""
+    patch = patch_from_mail(mail_from_bytes(patch_letter(f"[PATCH] {5000 * 'x'}", id_="a@example.org")), 1)
+    assert len(patch.subject) < 400 and patch.message.startswith(5000 * "x")
+
+
 def test_a_mail_without_diff_is_refused() -> None:
     """It is named by its subject."""
     with pytest.raises(InputError, match=r"no patch in the mail '\[PATCH\] x'"):

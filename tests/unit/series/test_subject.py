@@ -42,6 +42,12 @@ def test_a_subject_says_what_the_mail_is(line: str, expected: Subject) -> None:
     assert subject_from_text(line) == expected
 
 
+def test_a_title_of_any_length_can_be_shown() -> None:
+    """It is cut where no honest one would go on."""
+    title = subject_from_text(f"[PATCH 1/2] {100_000 * 'x'}").title
+    assert title == f"{300 * 'x'}... (100000 characters)"
+
+
 def test_a_version_number_of_qemu_is_not_a_revision() -> None:
     """``for-v10.0`` names a release."""
     assert subject_from_text("[PATCH for-v10.0 1/2] x").revision == 1
