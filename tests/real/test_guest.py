@@ -14,9 +14,9 @@ from lab.image.guest_image import GuestImage
 from lab.machine.blockdev import blockdev_from_backend
 from lab.machine.command_line import GuestBoot, devices_from_controller, object_from_iothread
 from lab.machine.cost import metrics_from_cost, readings_during, steady_cost
-from lab.machine.guest import Guest, booted, disk_device, fallback_warning, mapping_difference
+from lab.machine.guest import Guest, booted, fallback_warning, mapping_difference
 from lab.machine.mapping import Device, IOThreadMapping
-from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
+from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend, disk_device, iothread_ids
 from tests.real.conftest import boot_of
 
 IDS = iothread_ids(2)

@@ -29,8 +29,8 @@ from lab.build.arms import Arms
 from lab.build.build import Build
 from lab.command import run
 from lab.errors import MonitorError
+from lab.machine.capabilities_probe import capabilities_of
 from lab.machine.mapping import PROPERTY, Device, Dialect, IOThreadMapping, MappingTypeError, difference
-from lab.machine.mapping_probe import dialect_of
 from lab.machine.mapping_render import device_from_mapping
 from lab.machine.mapping_rules import MappedDevice, check
 from lab.machine.monitor import Monitor
@@ -109,7 +109,7 @@ def started(binary: Build, folder: Path) -> Iterator[Oracle]:
 
 def asked_dialect(binary: Build) -> Dialect:
     """Return the dialect the binary speaks, by the lab's probe."""
-    dialect = dialect_of(binary.qemu, binary.firmware)
+    dialect = capabilities_of(binary.qemu).scsi_dialect
     assert dialect is not None
     return dialect
 

@@ -1,4 +1,4 @@
-"""report.html in a real browser, from the disk: what it shows, what a click does, and what may not run.
+"""report.html, and the page of lab tmf, in a real browser, from the disk: what they show, do, and may not run.
 
 A browser is some 400 MB, so a host need not have one: without it these tests are skipped, and say so. `nox -s browser`
 installs it and fails where it cannot be started.
@@ -22,10 +22,12 @@ from selenium.webdriver.support.ui import Select
 
 from lab.record import Outcome
 from lab.report.charts import canvas
+from lab.report.tmf import tmf_page
 from lab.report.write import write_report
 from tests.unit.analysis.campaign import BUILDS, EXPERIMENT, Campaign, write_campaign
 from tests.unit.report.conftest import ONE_PIXEL
 from tests.unit.report.examples import HOSTILE
+from tests.unit.report.test_tmf import case, document
 
 pytestmark = pytest.mark.real
 
@@ -233,6 +235,27 @@ def test_it_can_be_printed(browser: Browser, page: Path) -> None:
     assert not browser.find("nav").is_displayed() and not browser.find("#controls").is_displayed()
     assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.run("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_matrix_of_task_management_can_be_read(browser: Browser, tmp_path: Path, dark: bool) -> None:
+    """A click on a cell leads to its cases; hostile text does nothing; the page fits and has contrast."""
+    hung = {"verdict": "failed", "answer": None, "reasons": [HOSTILE], "evidence": str(tmp_path / "kept")}
+    cases = [case(f"case-{number}") for number in range(60)] + [case("bad", subtype="QUERY_TASK", **hung)]
+    found = document(*cases)
+    changes = [{"sentence": HOSTILE, "better": False, "cases": ["bad"]}]
+    page = tmp_path / "tmf.html"
+    page.write_text(
+        tmf_page({"baseline": found, "candidate": found, "changes": changes}, folder=tmp_path), encoding="utf-8"
+    )
+    for size in (NARROW, WIDE):
+        browser.open(page, size, dark=dark)
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth") is True
+        assert browser.run(f"{CONTRAST} return tooFaint(4.5);") == []
+    browser.find(".matrix .v-failed").click()
+    assert browser.run("return document.querySelector(':target').textContent") == "QUERY_TASK: in flight"
+    assert browser.run("return document.querySelector(':target').getBoundingClientRect().top < innerHeight") is True
+    assert browser.run("return document.scripts.length") == 0 and browser.complaints() == []
 
 
 # Contrast ratio by WCAG 2.2, section "contrast ratio" of its definitions.

@@ -12,9 +12,9 @@ from lab.build.build import Build
 from lab.experiment.proof import TRACE_LOG, prove, text_from_proof
 from lab.host.accelerator_choice import AcceleratorChoice
 from lab.image.guest_image import GuestImage
+from lab.machine.capabilities_probe import capabilities_of
 from lab.machine.guest import Guest, booted
 from lab.machine.mapping import MAIN_LOOP, Device, Dialect, IOThreadMapping
-from lab.machine.mapping_probe import dialect_of
 from lab.machine.observe import ProofVerdict
 from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend, iothread_ids
 from lab.virtio.tmf.witness import Trace
@@ -61,7 +61,7 @@ def guest(
 
 def test_every_form_of_mapping_is_proved_by_both_witnesses(guest: Guest, qemu_binary: Build) -> None:
     """Explicit, round robin, iothread= and none; fewer and more queues than vCPUs; two disks; a slow one."""
-    dialect = dialect_of(qemu_binary.qemu, qemu_binary.firmware)
+    dialect = capabilities_of(qemu_binary.qemu).scsi_dialect
     assert dialect is Dialect.MERGED
     proof = prove(guest, dialect, Trace(guest.evidence / TRACE_LOG))
     text = text_from_proof(proof)

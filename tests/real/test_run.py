@@ -97,6 +97,7 @@ def test_an_experiment_survives_kill_9_and_is_judged(
         assert record.metrics["iops"] > 100
         assert record.metrics["cpu_ns_per_io"] > record.metrics["iothread_cpu_ns_per_io"] > 0
         assert 0 < record.metrics["clat_p50_ns"] <= record.metrics["clat_p99_ns"]
+        assert 0.5 <= record.metrics["queue_fairness"] <= 1
         evidence = {path.name for path in (results / "runs" / record.id).iterdir()}
         assert {"command-line.txt", "console.log", "qemu.log", "qmp.log", "fio.job", "fio.json"} <= evidence
     slow = [record.metrics["iops"] for record in records if record.scheduled.cell.arm.value == "candidate"]

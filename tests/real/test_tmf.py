@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -41,6 +42,8 @@ from lab.virtio.virtio_scsi import (
 
 DISK = LogicalUnit("disk", Lun(0, 0))
 OTHER = LogicalUnit("other", Lun(1, 2))
+
+ABORT = TmfCase(Tmf.ABORT_TASK, TagState.IN_FLIGHT, LunState.PRESENT, 0, "none")
 
 HELD_BACK = "docs/findings/0002-abort-of-a-command-that-is-being-aborted.md"
 """What QEMU 10.0 is known to do wrong, so that its matrix does not pass as a whole."""
@@ -209,6 +212,21 @@ def test_without_the_qtest_accelerator(qemu_binary: Build, tmp_path: Path) -> No
         assert str(machine.driver.run(3, DISK.lun, read_10(1), tag=2)) == "OK"
 
 
+def test_a_binary_without_the_qtest_accelerator(qemu_binary: Build, tmp_path: Path) -> None:
+    """As distributions build it: QEMU refuses the accelerator, and a whole case passes under TCG."""
+    without = tmp_path / "qemu-system-x86_64"
+    rename = 'for word; do shift; [ "$word" = qtest ] && word=no-such; set -- "$@" "$word"; done'
+    without.write_text(f'#!/bin/sh\n{rename}\nexec {shlex.quote(str(qemu_binary.qemu))} "$@"\n')
+    without.chmod(0o700)
+    (tmp_path / "machine").mkdir()
+    with start_machine(spec_of(without), tmp_path / "machine") as machine:
+        assert machine.spec.accelerator is Accelerator.TCG
+    assert "2" in mappings_of(without)
+    case = replace(ABORT, mapping="2")
+    result = run_case(without, case, tmp_path / "evidence", Backtraces())
+    assert result.judgement.verdict is Verdict.PASSED, result.judgement
+
+
 def test_a_qemu_that_does_not_start(qemu_binary: Build, tmp_path: Path) -> None:
     """It is a boot error with QEMU's own words, and nothing is left behind."""
     spec = replace(spec_of(qemu_binary.qemu), controller={"iothread": "nope"})
@@ -233,9 +251,6 @@ def test_the_matrix_of_one_mapping(qemu_binary: Build, tmp_path: Path) -> None:
     assert not unexpected, f"besides {HELD_BACK}"
     in_flight = [result for result in results if result.case.tag_state is TagState.IN_FLIGHT]
     assert {ending.served_by for result in in_flight for ending in result.seen.commands} == {("t0",), ("t1",)}
-
-
-ABORT = TmfCase(Tmf.ABORT_TASK, TagState.IN_FLIGHT, LunState.PRESENT, 0, "none")
 
 
 def run_one(qemu: Path, evidence: Path, *, before_sending: Callable[[QtestMachine], None]) -> TmfResult:

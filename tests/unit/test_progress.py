@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lab.progress import Progress, SilentProgress, TerminalProgress, printable
+from lab.progress import Progress, SilentProgress, TerminalProgress, columns_of, printable
 from lab.testing import FakeClock
 
 
@@ -163,3 +163,9 @@ def test_printable_text_is_harmless(text: str) -> None:
     assert all(char in "\t\n" or ord(char) >= 0x20 for char in shown)
     assert printable(shown) == shown
     shown.encode("utf-8")
+
+
+@pytest.mark.parametrize(("text", "columns"), [("abc", 3), ("\u732b\u732b", 4), ("e\u0301", 1), ("", 0)])
+def test_columns_are_those_of_a_terminal(text: str, columns: int) -> None:
+    """Wide characters take two, accents that combine none."""
+    assert columns_of(text) == columns
