@@ -48,6 +48,11 @@ def read_text_input(path: Path, *, limit_bytes: int) -> str:
         raise InputError(f"{path} cannot be read: it is not UTF-8 (byte {err.start})") from err
 
 
+def part_of(path: Path) -> Path:
+    """Return where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.part")
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace a file by another one in a single step, on the disk before this returns.
 
@@ -55,7 +60,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
     :raise OSError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, _CREATE, 0o666), "wb") as sink:
         sink.write(content.encode() if isinstance(content, str) else content)

@@ -32,6 +32,11 @@ class Metric:
     title: str
 
 
+LARGEST_VALUE = 1e18
+"""No metric, reading or level reaches this; ratios, sums and squares of what is smaller have room in a float."""
+
+_SMALLEST_VALUE = 1e-18
+
 COUNTED = "instructions_per_io"
 """The metric that valgrind counts, in runs of its own: under it no time is QEMU's (lab/experiment/counted.py)."""
 
@@ -127,6 +132,11 @@ def _significant(value: float, digits: int) -> str:
     """Return a number with so many significant digits; up to 1e9 in full rather than as 1.234e+04."""
     text = f"{value:.{digits}g}"
     return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e9 else text
+
+
+def is_measurable(value: float) -> bool:
+    """Tell whether a value can be a measured one: 0, or of a size that arithmetic has room for."""
+    return value == 0 or _SMALLEST_VALUE <= abs(value) < LARGEST_VALUE
 
 
 def text_from_percent(fraction: float) -> str:

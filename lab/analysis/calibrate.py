@@ -127,7 +127,8 @@ class _Rule:
         drawn = self._drawn(ratios - ratios.mean(axis=0), _EXPERIMENTS, rng)
         found: list[float | None] = []
         for column, sign in enumerate(worse):
-            largest = _MOST_SPREADS * float(np.std(ratios[:, column], ddof=1)) + math.log1p(self.effects[column])
+            # Twice the smallest effect: exactly that much is "no change", and counts have no spread to add.
+            largest = _MOST_SPREADS * float(np.std(ratios[:, column], ddof=1)) + 2 * math.log1p(self.effects[column])
             low, high = 0.0, largest
             if self._caught(drawn, column, sign * high) < _POWER:
                 found.append(None)

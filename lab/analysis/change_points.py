@@ -25,6 +25,9 @@ FEWEST_VALUES = 6
 """A history with fewer values has no noise to compare a change with."""
 
 _SHORTEST_LEVEL = 2
+_LEAST_NOISE = 1e-4
+"""Values that are counted (instructions) repeat exactly: what is less than a hundredth of a percent is no change."""
+
 _NORMAL_MAD = 0.6745
 _LONGEST_TABLE = 200
 _SIMULATED = 4000
@@ -56,8 +59,8 @@ def levels_of(values: Sequence[float], histories: int = 1) -> tuple[Level, ...]:
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
     ends = [len(logs)]
-    noise = float(_noise(logs[None, :])[0]) if len(logs) >= FEWEST_VALUES else 0.0
-    if noise > 0:
+    if len(logs) >= FEWEST_VALUES:
+        noise = max(_LEAST_NOISE, float(_noise(logs[None, :])[0]))
         finder = ruptures.KernelCPD(kernel="linear", min_size=_SHORTEST_LEVEL)  # PELT in C, cost: squares of distances
         tamed = _tamed(logs[None, :] / noise)[0][:, None]
         found = finder.fit_predict(tamed, pen=_penalty(min(len(logs), _LONGEST_TABLE), histories))

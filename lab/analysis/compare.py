@@ -16,7 +16,7 @@ from lab.analysis.calibration import Calibration, calibration_sentence, why_stal
 from lab.analysis.caveats import Caveat, CaveatKind
 from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.family import PointComparison, Setting, compare_family
-from lab.analysis.findings import failures_of, mends
+from lab.analysis.findings import failures_of, mends, points_that_never_work
 from lab.analysis.frame import frame_from_records
 from lab.analysis.results import Results
 from lab.analysis.verdict import Verdict, overall
@@ -59,13 +59,14 @@ class Comparison:
         """Return what ``lab`` tells the shell: a finding outweighs a comparison that could not be made.
 
         Where the baseline never gets through and the candidate always does, there is nothing to be slower than: such
-        points leave nothing undecided.
+        points leave nothing undecided. Points without a pair for another reason do: a value of zero, or none.
         """
         if self.findings:
             return ExitCode.FINDING
         if self.doubts or not self.mends or not self._candidate_got_through():
             return self.verdict.exit_code
-        left = [point.verdict for point in self.judged if point.n or point.verdict is not Verdict.INCONCLUSIVE]
+        mended = points_that_never_work(self.results.records, Arm.BASELINE)
+        left = [p.verdict for p in self.judged if p.point not in mended or p.verdict is not Verdict.INCONCLUSIVE]
         return overall(left).exit_code if left else ExitCode.DONE
 
     def _candidate_got_through(self) -> bool:

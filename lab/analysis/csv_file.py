@@ -14,11 +14,11 @@ from pathlib import Path
 
 from lab.analysis.names import on_one_line
 from lab.analysis.question import DEFAULT_ALPHA, DEFAULT_EFFECT, Question
-from lab.analysis.results import LARGEST_BLOCK, LARGEST_VALUE, Results, check_names, is_measurable
+from lab.analysis.results import LARGEST_BLOCK, Results, check_names
 from lab.errors import InputError
 from lab.files import MIB, read_input
 from lab.record import Arm, Cell, Level, Outcome, Point, RunRecord, ScheduledRun
-from lab.units import METRICS, metric_from_name
+from lab.units import LARGEST_VALUE, METRICS, is_measurable, metric_from_name
 
 _LARGEST_FILE_BYTES = 1024 * MIB
 _REQUIRED = ("arm", "block")

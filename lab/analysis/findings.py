@@ -99,6 +99,15 @@ def mends(records: Sequence[RunRecord]) -> tuple[str, ...]:
     return tuple(said)
 
 
+def points_that_never_work(records: Sequence[RunRecord], arm: Arm) -> frozenset[Point]:
+    """Return the points at which every run of an arm ended as a series may mend: QEMU crashed, or a scenario failed."""
+    outcomes: dict[Point, set[Outcome]] = {}
+    for record in records:
+        if record.scheduled.cell.arm is arm:
+            outcomes.setdefault(record.scheduled.cell.point, set()).add(record.outcome)
+    return frozenset(point for point, seen in outcomes.items() if seen <= set(_ONCE_IS_ENOUGH))
+
+
 def count_failures(records: Sequence[RunRecord], arm: Arm) -> tuple[int, int]:
     """Return how many attempts of an arm failed, and how many there were that say something."""
     return _failed(_attempts(records), arm, tuple(set(Outcome) - _NOT_ITS_FAULT))

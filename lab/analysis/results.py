@@ -21,15 +21,12 @@ from lab.analysis.verdict import Interval
 from lab.errors import InputError
 from lab.files import MIB, read_input
 from lab.record import Cell, Outcome, Point, RunRecord, ScheduledRun, record_from_json, scheduled_from_json
+from lab.units import is_measurable
 
 _CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _LARGEST_FILE_BYTES = 1024 * MIB
 _REMEDY = "the file was edited or damaged: restore it from a copy, or begin a new experiment"
 
-LARGEST_VALUE = 1e18
-"""No metric, reading or level reaches this; ratios, sums and squares of what is smaller have room in a float."""
-
-_SMALLEST_VALUE = 1e-18
 LARGEST_BLOCK = 10**9
 
 
@@ -154,11 +151,6 @@ def _record(cells: dict[str, Cell], value: Any) -> RunRecord:
     _check_size(record.metrics.items())
     _check_size((name, reading) for name, readings in record.traces.items() for reading in readings)
     return record
-
-
-def is_measurable(value: float) -> bool:
-    """Tell whether a value can be a measured one: 0, or of a size that arithmetic has room for."""
-    return value == 0 or _SMALLEST_VALUE <= abs(value) < LARGEST_VALUE
 
 
 def _check_size(numbers: Iterable[tuple[str, float]]) -> None:

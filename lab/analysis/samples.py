@@ -65,7 +65,7 @@ def level_gaps(cells: Array, smallest: float) -> tuple[Array, NDArray[np.intp]]:
     return gaps, lower
 
 
-def drift(blocks: Array, levels: Array, *, p_value: float = 0.05) -> float:
+def drift(blocks: Array, levels: Array) -> float:
     """Return the change of log level from the first to the last block if it goes steadily one way, else 0.
 
     :param blocks: numbers of the blocks.
@@ -73,7 +73,7 @@ def drift(blocks: Array, levels: Array, *, p_value: float = 0.05) -> float:
     """
     if len(levels) < FEWEST_VALUES or np.ptp(levels) == 0:
         return 0.0
-    if stats.kendalltau(blocks, levels).pvalue >= p_value:
+    if stats.kendalltau(blocks, levels).pvalue >= _DRIFT_P:
         return 0.0
     change = stats.theilslopes(levels, blocks).slope * (blocks.max() - blocks.min())
     return float(np.clip(change, -_LARGEST_DRIFT, _LARGEST_DRIFT))

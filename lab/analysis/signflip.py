@@ -104,11 +104,11 @@ def intervals(differences: Array, alpha: float) -> Intervals:
     return Intervals(low, high, coverage)
 
 
-def blocks_to_decide(spread: float, effect: float, alpha: float, *, points: int = 1, power: float = 0.8) -> int:
+def blocks_to_decide(spread: float, effect: float, alpha: float, *, points: int = 1) -> int:
     """Return how many blocks would settle a point, one way or the other.
 
     With that many, a true difference of ``effect`` is found and a true difference of 0 is shown to be smaller than
-    ``effect``, each with probability ``power``, if the differences are roughly normal.
+    ``effect``, each with a probability of 80 %, if the differences are roughly normal.
 
     :param spread: standard deviation of a block's difference of logs.
     :param effect: smallest difference of logs that matters, positive.
@@ -118,7 +118,7 @@ def blocks_to_decide(spread: float, effect: float, alpha: float, *, points: int 
     if spread <= 0:
         return fewest
     ratio = effect / spread
-    table = _ratios_needed(alpha, points, power)
+    table = _ratios_needed(alpha, points)
     place = int(np.searchsorted(-table, -ratio))
     if place < len(table):
         return fewest + place
@@ -127,16 +127,16 @@ def blocks_to_decide(spread: float, effect: float, alpha: float, *, points: int 
 
 
 @lru_cache(maxsize=64)
-def _ratios_needed(alpha: float, points: int, power: float) -> Array:
+def _ratios_needed(alpha: float, points: int) -> Array:
     """Return the effect, in spreads, that each number of blocks settles, from the fewest blocks on; it falls."""
     fewest = blocks_for_level(alpha)
     blocks = np.arange(fewest, _LARGEST_TABLE)
     # Finding by signs, over a family, takes about a block more than by t, and two at the fewest, where one pattern only
     # decides: without them the power there is 0.5 to 0.75 by simulation.
     like = np.maximum(2, blocks - 1 - (blocks == fewest))
-    find = (stats.t.ppf(1 - alpha / 2 / points, like - 1) + stats.t.ppf(power, like - 1)) * np.sqrt(blocks / like)
+    find = (stats.t.ppf(1 - alpha / 2 / points, like - 1) + stats.t.ppf(_POWER, like - 1)) * np.sqrt(blocks / like)
     # Showing "no change" must succeed on both sides, so each side may fail half as often.
-    rule_out = stats.t.ppf(1 - alpha / 2, blocks - 1) + stats.t.ppf(1 - (1 - power) / 2, blocks - 1)
+    rule_out = stats.t.ppf(1 - alpha / 2, blocks - 1) + stats.t.ppf(1 - (1 - _POWER) / 2, blocks - 1)
     return np.asarray(np.maximum(find, rule_out) / np.sqrt(blocks), dtype=np.float64)
 
 

@@ -21,6 +21,7 @@ from lab.analysis.compare import compare_results
 from lab.analysis.results import read_results
 from lab.cli.cells import WAIT
 from lab.cli.output import print_json, print_text, progress_for
+from lab.cli.places import require_place
 from lab.cli.types import PATH, TEXT
 from lab.command import text_from_argv
 from lab.errors import HostError, InputError
@@ -56,7 +57,7 @@ _SHIFT_HEADER: Row = ("campaign", "point", "metric", "change", "interval", "verd
 @click.option("--no-latency", is_flag=True, help="Inject no latency.")
 @click.option("--build", "rebuild", is_flag=True, help="Also build the base again from nothing, for the layout noise.")
 @WAIT
-@click.option("--export", type=PATH, help="Write the calibration to this file, too.")
+@click.option("--export", type=PATH, metavar="FILE.json", help="Write the calibration to this file, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the calibration as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def calibrate(
@@ -80,6 +81,7 @@ def calibrate(
     """
     if no_latency and latencies_ns:
         raise InputError("--latency-ns and --no-latency contradict each other", remedy="leave one of them out")
+    require_place(export, ".json")  # now, and not after hours of campaigns
     latencies = latencies_ns or (() if no_latency or options["series"] else (_LATENCY_NS,))
     command = text_from_argv(("lab", *sys.argv[1:]))
     request = CalibrationRequest(job=job, latencies_ns=latencies, command=command, **options)  # type: ignore[arg-type]

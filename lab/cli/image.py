@@ -17,7 +17,10 @@ _MIB = 1 << 20
 
 @click.group("image")
 def image() -> None:
-    """Build and list guest images: a kernel and one initramfs with dropbear, fio and sg_reset."""
+    """Build and list guest images: a kernel and one initramfs with dropbear, fio and sg_reset.
+
+    Example: lab image build
+    """
 
 
 @image.command("build")

@@ -18,6 +18,8 @@ from lab.settings import project_dir
 
 TMF = "tmf"
 """The scenario that is a verb of its own."""
+_WITHOUT_GUEST = (TMF, "race", "cost")
+"""Verbs that drive virtio-scsi themselves: what task management meets, races meet, too, and each command costs."""
 _BLK = f"device:{Device.VIRTIO_BLK.value}"
 _FILES_SHOWN = 8
 _GRAVITY = (ExitCode.DONE, ExitCode.UNDECIDED, ExitCode.FINDING)
@@ -77,7 +79,8 @@ def _commands(scope: Sequence[ScopeItem], named: str = "") -> list[str]:
     loads = {load for item in scope for load in item.rule.loads if load.startswith("device:")}
     device = " --device virtio-blk" if loads == {_BLK} else ""
     scenario = f"lab scenario {played}{device} {named}".rstrip()
-    return [*([f"lab tmf {named}".rstrip()] if TMF in names else []), *([scenario] if played else [])]
+    unaided = [f"lab {verb} {named}".rstrip() for verb in _WITHOUT_GUEST if TMF in names]
+    return [*unaided, *([scenario] if played else [])]
 
 
 def asked_jobs(job: Path | None, *, auto: bool, arms: ArmsRequest, progress: Progress) -> tuple[Path, ...]:

@@ -28,7 +28,10 @@ JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 @click.group()
 def series() -> None:
-    """Read a patch series from mail, or apply it."""
+    """Read a patch series from mail, or apply it.
+
+    Example: lab series show my.mbox
+    """
 
 
 @series.command()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from pathlib import Path
 
 from lab.build.build import Build
@@ -43,6 +44,7 @@ from lab.machine.command_line import GuestBoot
 from lab.machine.guest import Guest, booted, mapping_objection
 from lab.machine.spec import MachineSpec
 from lab.record import Arm, Cell, Outcome, RunRecord, ScheduledRun
+from lab.units import is_measurable
 
 BOOT_TIMEOUT_S = 60.0
 
@@ -113,6 +115,9 @@ def realise(bench: Bench, scheduled: ScheduledRun, *, attempt: int, evidence: Pa
         raise HostError(
             f"the evidence of {scheduled.id} cannot be written: {err}", remedy="see that the disk is not full"
         ) from err
+    odd = None if outcome is not Outcome.OK else _odd_number(measured)
+    if odd is not None:
+        outcome, reason = Outcome.WORKLOAD_FAILED, f"{odd}, which no run can have measured"
     duration_s = time.monotonic() - start
     passport, limits = watch.passport(), Limits.for_plan(exclusive=plan.exclusive)
     noise = passport.void_reason(limits)
@@ -132,6 +137,12 @@ def realise(bench: Bench, scheduled: ScheduledRun, *, attempt: int, evidence: Pa
         warnings=(*measured.warnings, *passport.warnings(limits)),
         facts={**measured.facts, **passport.to_json()},
     )
+
+
+def _odd_number(measured: Measured) -> str | None:
+    """Return a number that the results folder could not be read with again; much of what is measured a guest says."""
+    numbers = chain(measured.metrics.items(), *(zip(repeat(name), said) for name, said in measured.traces.items()))
+    return next((f"{name} is {number:g}" for name, number in numbers if not is_measurable(number)), None)
 
 
 def _run(run: _Run, measured: Measured) -> None:

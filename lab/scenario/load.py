@@ -242,5 +242,5 @@ def _totals(text: str) -> tuple[int, int]:
         jobs = json.loads(text[start : end + 1])["jobs"]
         completed = sum(int(job[way]["total_ios"]) for job in jobs for way in ("read", "write"))
         return completed, sum(int(job["error"] != 0) for job in jobs)
-    except (ValueError, KeyError, TypeError) as err:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as err:
         raise WorkloadError(f"fio's report cannot be read: {err!r}") from err

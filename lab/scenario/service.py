@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.units import LARGEST_VALUE
+
 INTERVAL_S = 0.1
 BEFORE_S = 1.0
 """What a disturbance is compared with: the median of the second before it."""
@@ -20,6 +22,8 @@ _STEADY = 3
 """Readings in a row that must be back: one good reading between bad ones is no recovery."""
 _FEWEST_BEFORE = 3
 _LONGEST_WAIT_NS = 10**15
+_LATEST_MS = 10**15
+"""Far beyond any clock: what is larger has no room in a float."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def trace_from_log(text: str) -> tuple[Reading, ...]:
             at_ms, iops = int(fields[0]), float(fields[1])
         except (ValueError, IndexError):
             continue
-        if at_ms >= 0 and 0 <= iops < float("inf"):
+        if 0 <= at_ms < _LATEST_MS and 0 <= iops < LARGEST_VALUE:
             sums[at_ms] = sums.get(at_ms, 0.0) + iops
     return tuple(Reading(at_ms / 1000, iops) for at_ms, iops in sorted(sums.items()))
 
@@ -200,6 +204,6 @@ def waits_from_log(text: str) -> tuple[Wait, ...]:
             at_ms, wait_ns = int(fields[0]), int(fields[1])
         except (ValueError, IndexError):
             continue
-        if at_ms >= 0 and 0 <= wait_ns < _LONGEST_WAIT_NS:
+        if 0 <= at_ms < _LATEST_MS and 0 <= wait_ns < _LONGEST_WAIT_NS:
             longest[at_ms] = max(longest.get(at_ms, 0), wait_ns)
     return tuple(Wait(at_ms / 1000, wait_ns / 1e9) for at_ms, wait_ns in sorted(longest.items()))

@@ -14,6 +14,7 @@ from lab.errors import StageError
 
 BLOCK_BYTES = 512
 """The logical block size of the disks that the lab plugs in."""
+_INQUIRY_BYTES = 36
 
 
 class ScsiStatus(IntEnum):
@@ -76,14 +77,9 @@ def test_unit_ready() -> Command:
     return Command(bytes(6))
 
 
-def inquiry(length: int = 36) -> Command:
+def inquiry() -> Command:
     """INQUIRY of standard data, SPC-4 section 6.4."""
-    return Command(struct.pack(">BBBHB", 0x12, 0, 0, length, 0), data_in=length)
-
-
-def report_luns(length: int = 256) -> Command:
-    """REPORT LUNS, SPC-4 section 6.33."""
-    return Command(struct.pack(">B5xIxx", 0xA0, length), data_in=length)
+    return Command(struct.pack(">BBBHB", 0x12, 0, 0, _INQUIRY_BYTES, 0), data_in=_INQUIRY_BYTES)
 
 
 def read_10(lba: int, blocks: int = 1) -> Command:

@@ -78,9 +78,9 @@ class VirtioPciDevice:
     :raise StageError: one of the four structures is missing: not a modern device.
     """
 
-    def __init__(self, access: DeviceAccess, function: PciFunction, window: BarWindow | None = None) -> None:
+    def __init__(self, access: DeviceAccess, function: PciFunction) -> None:
         self._access = access
-        bars = function.place_memory_bars(window or BarWindow())
+        bars = function.place_memory_bars(BarWindow())
         self._structures: dict[_Structure, int] = {}
         self._notify_multiplier = 0
         for capability in function.capabilities():
@@ -192,9 +192,9 @@ class VirtioPciDevice:
         self._access.write(self._structures[_Structure.COMMON] + register, value, width)
 
 
-def find_virtio_device(access: DeviceAccess, device_id: int = SCSI_DEVICE_ID) -> VirtioPciDevice:
-    """Return the first modern virtio device of this kind on bus 0.
+def find_virtio_device(access: DeviceAccess) -> VirtioPciDevice:
+    """Return the first virtio-scsi device on bus 0.
 
     :raise StageError: there is none, or it is not modern.
     """
-    return VirtioPciDevice(access, find_function(access, VIRTIO_VENDOR, frozenset({device_id})))
+    return VirtioPciDevice(access, find_function(access, VIRTIO_VENDOR, frozenset({SCSI_DEVICE_ID})))

@@ -16,7 +16,7 @@ from typing import TypeVar
 from lab.deadline import Deadline
 from lab.errors import StageError
 from lab.virtio.guest_memory import GuestMemory
-from lab.virtio.scsi import Command
+from lab.virtio.scsi import Command, test_unit_ready
 from lab.virtio.virtio_pci import DeviceStatus, VirtioPciDevice
 from lab.virtio.virtio_scsi import (
     AN_RESPONSE_BYTES,
@@ -48,6 +48,8 @@ _QUEUE_SIZE = 128
 _EVENT_BUFFERS = 12
 _POLL_INTERVAL_S = 0.0005
 _NUM_QUEUES_CONFIG = 0
+_MOST_ATTENTIONS = 8
+"""A LUN may have several things to say before it answers; after a reset QEMU has one or two."""
 
 
 @dataclass(frozen=True)
@@ -176,20 +178,6 @@ class VirtioScsi:
         """
         return self._give(CTRL_QUEUE, [self._buffer_with(tmf_request(subtype, lun, tag))], TMF_RESPONSE_BYTES, 0, tag)
 
-    def ask_notifications(self, kind: ControlType, lun: Lun, wanted: AsyncNotification) -> Request:
-        """Give the device an asynchronous notification query or subscription, without waiting.
-
-        :raise StageError: the virtqueue is full, or QEMU went away.
-        """
-        return self._give(CTRL_QUEUE, [self._buffer_with(an_request(kind, lun, wanted))], AN_RESPONSE_BYTES, 0, 0)
-
-    def send_control(self, request: bytes, response_bytes: int) -> Request:
-        """Give the device raw bytes on the ctrl virtqueue, for requests that no specification knows.
-
-        :raise StageError: the virtqueue is full, or QEMU went away.
-        """
-        return self._give(CTRL_QUEUE, [self._buffer_with(request)], response_bytes, 0, 0)
-
     def kick_all(self) -> None:
         """Kick every virtqueue once more; tells a lost notification from a request that is stuck."""
         for queue in self._queues:
@@ -246,6 +234,17 @@ class VirtioScsi:
         """
         return command_response(self.answer_to(self.submit(queue, lun, command, tag=tag), timeout_s).answer)
 
+    def until_ready(self, lun: Lun, *, queue: int = 0, timeout_s: float = 5.0) -> None:
+        """Take the unit attentions that a reset leaves, while nothing else is with the device.
+
+        :raise DeadlineError: an answer did not come in time.
+        :raise StageError: the LUN has too much to say, something else was returned, or QEMU went away.
+        """
+        for tag in range(1, _MOST_ATTENTIONS + 1):
+            if str(self.run(queue, lun, test_unit_ready(), tag=tag, timeout_s=timeout_s)) == "OK":
+                return
+        raise StageError(f"LUN {lun} is not ready after {_MOST_ATTENTIONS} times TEST UNIT READY")
+
     def query_notifications(
         self, kind: ControlType, lun: Lun, wanted: AsyncNotification
     ) -> tuple[AsyncNotification, int]:
@@ -255,7 +254,8 @@ class VirtioScsi:
         :raise DeadlineError: no answer in time.
         :raise StageError: something else was returned, or QEMU went away.
         """
-        return an_response(self.answer_to(self.ask_notifications(kind, lun, wanted)).answer)
+        asked = self._buffer_with(an_request(kind, lun, wanted))
+        return an_response(self.answer_to(self._give(CTRL_QUEUE, [asked], AN_RESPONSE_BYTES, 0, 0)).answer)
 
     def _make_queue(self, index: int) -> Virtqueue:
         size = min(self.queue_size, self.device.queue_max_size(index))

@@ -25,7 +25,6 @@ __all__ = ["TRACE_LOG", "FioJob", "check_option_name", "fio_job_from_text", "rea
 
 TRACE_LOG = "fio_iops.{worker}.log"
 """The file in fio's working folder with a worker's IOPS of each second (lab/workload/fio_trace.py), counted from 1."""
-_TRACE_INTERVAL_MS = 1000
 _MIXED = ("rw", "readwrite", "randrw")
 
 Options = Mapping[str, str | None]
@@ -58,11 +57,6 @@ class FioJob:
     def bs(self) -> str:
         """``bs`` as written."""
         return self._value("bs", "4k")
-
-    @property
-    def ioengine(self) -> str:
-        """``ioengine`` as written."""
-        return self._value("ioengine", "psync")
 
     @property
     def runtime(self) -> str:
@@ -122,7 +116,7 @@ class FioJob:
             "group_reporting": "1",
             "exitall_on_error": "1",  # a worker that failed makes the run worthless: do not wait for the others
             "write_iops_log": TRACE_LOG.partition("_iops")[0],
-            "log_avg_msec": str(_TRACE_INTERVAL_MS),
+            "log_avg_msec": str(TRACE_INTERVAL_MS),
             "per_job_logs": "1",
         }
         if self._option("cpus_allowed") is None:

@@ -16,14 +16,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import WorkloadError
+from lab.units import LARGEST_VALUE
 
 _MIB = 1 << 20
 _BEGINNING = re.compile(r'\{\s*"fio version"')
 _NOT_A_NUMBER = re.compile(r"(?<=[:\[,\s])-?(?:nan|inf)(?=\s*[,}\]])", re.IGNORECASE)
 _QUOTED_LINES = 5
 
-_Measured = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Count = Annotated[int, Field(ge=0)]
+_Measured = Annotated[float, Field(ge=0, lt=LARGEST_VALUE)]
+_Count = Annotated[int, Field(ge=0, lt=1 << 64)]
+_Errno = Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class _Part(BaseModel):
 
 class _Job(BaseModel):
     jobname: str
-    error: int
+    error: _Errno
     total_err: _Count = 0
     read: _Part
     write: _Part

@@ -50,7 +50,7 @@ def test_a_guest_is_migrated_under_load_to_other_iothreads(ground: Ground, tmp_p
     """Every byte is right afterwards, and the disturbance is seen in the trace."""
     result = perform(SCENARIOS["migrate"], ground, times=1, evidence=tmp_path)
     assert told(result) == (Verdict.PASSED, "")
-    assert [gap.name for gap in result.gaps] == ["migrate"] and result.completed > 100
+    assert [gap.name for gap in result.gaps] == ["migrate", "switch-over"] and result.completed > 100
     assert not (tmp_path / "scratch").exists()
 
 

@@ -239,6 +239,7 @@ def test_every_verb_shows_an_example() -> None:
 
 
 def _verbs(group: click.Group, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield above, group
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)

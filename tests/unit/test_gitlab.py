@@ -209,7 +209,7 @@ def test_a_fetch_that_fails_is_never_undecided(runner: _Runner) -> None:
         ({"LAB_SERIES": "a b@example.org"}, "not a Message-ID"),
         ({"LAB_SERIES": MESSAGE_ID, "LAB_TREE": "ext::sh -c id"}, "must be an https URL"),
         ({"LAB_REPOSITORY": "--upload-pack=id"}, "must be an https URL"),
-        ({"LAB_SERIES": "nowhere.mbox"}, "No such file"),
+        ({"LAB_SERIES": "nowhere.mbox"}, "Input: there is no such file"),
     ],
 )
 def test_wrong_input_is_refused(runner: _Runner, wrong: dict[str, str], why: str) -> None:

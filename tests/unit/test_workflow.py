@@ -252,7 +252,7 @@ def test_series_in_the_repository(runner: _Runner) -> None:
         ({"SERIES": "a b@example.org"}, "not a Message-ID"),
         ({"SERIES": MESSAGE_ID, "TREE": "ext::sh -c id"}, "must be an https URL"),
         ({"SERIES": MESSAGE_ID, "TREE": "--upload-pack=id"}, "must be an https URL"),
-        ({"SERIES": "nowhere.mbox"}, "No such file"),
+        ({"SERIES": "nowhere.mbox"}, "title=Input::there is no such file"),
     ],
 )
 def test_wrong_input_is_refused(runner: _Runner, wrong: dict[str, str], why: str) -> None:
@@ -307,19 +307,35 @@ def test_result_of_the_job(runner: _Runner, code: str, passes: bool, says: str) 
     assert (done.returncode == 0, done.stdout.startswith(says)) == (passes, True)
 
 
-def test_undecided_is_neutral(runner: _Runner) -> None:
-    """Only a check can be neutral; what may set one is a job on GitHub's machine that sees nothing but an exit code."""
-    job = _workflow()["jobs"]["undecided"]
-    assert (job["needs"], job["if"]) == ("bench", "needs.bench.outputs.code == '4'")
+def test_the_tree_of_the_run_before_is_removed(runner: _Runner) -> None:
+    """A runner of one's own keeps its folders, and git clones into none that is there."""
+    left = runner.lab.parent / "qemu"
+    left.mkdir()
+    (left / "of-the-run-before").write_text("", encoding="utf-8")
+    done = runner.step("Find the series", **BY_HAND, SERIES=MESSAGE_ID)
+    assert done.returncode == 0 and not left.exists(), done.tail()
+
+
+@pytest.mark.parametrize(
+    ("code", "conclusion"), [("0", "success"), ("1", "failure"), ("3", "failure"), ("4", "neutral"), ("$(x)", "failure")]
+)
+def test_undecided_is_neutral(runner: _Runner, code: str, conclusion: str) -> None:
+    """Only a check can be neutral; what may set one is a job on GitHub's machine that sees nothing but an exit code.
+
+    It sets one each time, or "undecided" would stand beside what a later run decided.
+    """
+    job = _workflow()["jobs"]["verdict"]
+    assert (job["needs"], job["if"]) == ("bench", "always() && needs.bench.outputs.code != ''")
     assert (job["permissions"], job["runs-on"]) == ({"checks": "write"}, "ubuntu-latest")
     assert _workflow()["jobs"]["bench"]["outputs"] == {"code": "${{ steps.measure.outputs.code }}"}
     (step,) = job["steps"]
     runner.fake("gh", f"printf '%s\\n' \"$@\" >{runner.temp}/asked")
-    done = runner.script(step, REPOSITORY="a/qemu", COMMIT="c0ffee", RUN="https://x/runs/1", GH_TOKEN="t")
+    told = {"REPOSITORY": "a/qemu", "COMMIT": "c0ffee", "RUN": "https://x/runs/1", "GH_TOKEN": "t"}
+    done = runner.script(step, CODE=code, **told)
     assert done.returncode == 0, done.tail()
     asked = (runner.temp / "asked").read_text(encoding="utf-8").splitlines()
     assert asked[:3] == ["api", "--silent", "repos/a/qemu/check-runs"]
-    assert {"head_sha=c0ffee", "status=completed", "conclusion=neutral"} <= set(asked)
+    assert {"name=verdict", "head_sha=c0ffee", "status=completed", f"conclusion={conclusion}"} <= set(asked)
 
 
 def test_report_is_shown(runner: _Runner) -> None:

@@ -15,9 +15,12 @@ from matplotlib.patches import Rectangle
 from pydantic import BaseModel, Field
 
 from lab.analysis.document import validated
+from lab.errors import InputError
 from lab.report.charts.canvas import BLACK, GREEN, GREY, ORANGE, Caption, grid, name_text, save, style
 
 _MOST_CASES = 100_000
+_MOST_ROWS = 100
+"""More functions, or more situations, than there will ever be: a picture of them has no room in memory."""
 _LOOK = {"failed": ("F", ORANGE, "////", "white"), "undecided": ("?", "#c9c9c9", "....", BLACK)}
 _PASSED = ("P", GREEN, "", "white")
 _CELL_INCHES = (0.82, 0.42)
@@ -79,6 +82,11 @@ def _matrix(document: Any, where: str) -> TmfMatrix:
         counts[place] = (cases + 1, failed, undecided)
     rows = tuple(dict.fromkeys(case.subtype for case in raw.cases))
     columns = tuple(dict.fromkeys(situation(case.tag_state, case.lun_state) for case in raw.cases))
+    if max(len(rows), len(columns)) > _MOST_ROWS:
+        raise InputError(
+            f"{where}: {len(rows)} functions in {len(columns)} situations, and {_MOST_ROWS} are the most of either",
+            remedy="give what 'lab tmf --json' prints",
+        )
     return TmfMatrix(raw.binary, rows, columns, counts)
 
 

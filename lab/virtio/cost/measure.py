@@ -21,7 +21,6 @@ from lab.virtio.cost.operation import QUEUE_SIZE, BurstSizes, Operation
 from lab.virtio.cost.profile import Profile, profile_from_file
 from lab.virtio.cost.turns import Functions, at_equal_turns
 from lab.virtio.qtest_machine import LogicalUnit, QtestMachine
-from lab.virtio.scsi import test_unit_ready
 from lab.virtio.virtio_scsi import Lun, command_response, response_text
 from lab.virtio.virtio_scsi_driver import Completion, VirtioScsi
 
@@ -31,7 +30,6 @@ _WARM_UPS = 2
 _BURST_S = 30.0
 _SETTLE_S = 0.002
 """For a thread to go back to sleep after the last operation of a burst."""
-_MAX_ATTENTIONS = 4
 _NULL_DISK = {"driver": "null-co", "node-name": DISK.name, "size": 64 << 20, "read-zeroes": True}
 """Answers at once: with a latency each request would add the turns of a timer."""
 
@@ -128,7 +126,7 @@ def measure(
     :raise StageError: it answered with an error, or QEMU went away.
     """
     bursts = _Bursts(machine.driver, operation, make_deadline)
-    _until_ready(machine.driver)
+    machine.driver.until_ready(DISK.lun, timeout_s=_BURST_S)
     counted = count_bursts(bursts.run, operation.sizes, profiles, repeats=repeats, make_deadline=make_deadline)
     case = cost_from_bursts(operation.name, mapping, counted, operation.operations_between)
     return replace(case, is_steady=operation.is_steady(mapping), answer=bursts.answer)
@@ -204,14 +202,6 @@ def _typical(bursts: Sequence[Functions]) -> dict[str, float]:
     """Return the median of each function over the bursts: now and then one of them pays for tidying up the heap."""
     names = {name for burst in bursts for name in burst}
     return {name: statistics.median(burst.get(name, 0) for burst in bursts) for name in names}
-
-
-def _until_ready(driver: VirtioScsi) -> None:
-    """Take the unit attentions that a reset leaves, which would make the first commands fail."""
-    for _ in range(_MAX_ATTENTIONS):
-        if str(driver.run(0, DISK.lun, test_unit_ready(), tag=1, timeout_s=_BURST_S)) == "OK":
-            return
-    raise StageError(f"the disk is not ready after {_MAX_ATTENTIONS} times TEST UNIT READY")
 
 
 class _Bursts:

@@ -16,7 +16,6 @@ from lab.virtio.race.history import Disturbance, History, Sent
 from lab.virtio.race.operations import Operations, QmpCommand, text_of, throttle_limit
 from lab.virtio.race.schedule import ON_A_DISK, Action, Schedule, Step
 from lab.virtio.race.traffic import Traffic
-from lab.virtio.scsi import test_unit_ready
 from lab.virtio.tmf.watchdog import Watched, WatchedProcess, wait_or_stall
 from lab.virtio.virtio_pci import find_virtio_device
 from lab.virtio.virtio_scsi import Lun
@@ -69,7 +68,7 @@ class Race:
         """
         self._machine.driver.start()
         for unit in self._units:
-            self._take_attentions(unit.lun)
+            self._machine.driver.until_ready(unit.lun)
         for step in self._schedule.steps:
             self._pause(step.pause_us / 1e6)
             with suppress(DeadlineError):  # the main loop is blocked; whether for good is seen at the end
@@ -84,12 +83,6 @@ class Race:
         """Tell whether the device has returned all that it was given, and QMP has answered."""
         self._look()
         return not self._traffic.in_device and all(command.finished for _, command in self._running)
-
-    def _take_attentions(self, lun: Lun) -> None:
-        for tag in range(1, _MAX_ATTENTIONS):
-            if str(self._machine.driver.run(0, lun, test_unit_ready(), tag=tag)) == "OK":
-                return
-        raise StageError(f"LUN {lun} is not ready after {_MAX_ATTENTIONS} times TEST UNIT READY")
 
     def _begin(self, step: Step) -> None:
         unit = step.unit % len(self._units)

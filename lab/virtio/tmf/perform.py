@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lab.deadline import Deadline
-from lab.errors import DeadlineError, StageError
+from lab.errors import DeadlineError
 from lab.machine.threads import thread_map
 from lab.virtio.hold_server import block_pattern
 from lab.virtio.qtest_machine import BackgroundCommand, QtestMachine
@@ -32,7 +32,6 @@ _EARLY_S = 0.01
 _UNPLUG_S = 0.05
 """Time for device_del to arrive; it leaves no trace of its own when there is nothing to cancel."""
 _SETTLE_S = 0.01
-_MAX_ATTENTIONS = 4
 
 
 class Performance:
@@ -92,18 +91,12 @@ class Performance:
         self._threads = dict(threads.names) | {threads.pid: "main loop"}
         self._driver.start()
         for unit in UNITS:
-            self._until_good(unit.lun)
+            self._driver.until_ready(unit.lun, queue=self._case.queue)
         for command in self._plan.finished:
             self._driver.run(command.queue, command.unit.lun, read_10(command.lba), tag=command.tag)
         self._trace.forget()
         self._machine.disk.hold()
         self._held = [self._submit(command) for command in self._plan.held]
-
-    def _until_good(self, lun: Lun) -> None:
-        for _ in range(_MAX_ATTENTIONS):
-            if str(self._driver.run(self._case.queue, lun, test_unit_ready(), tag=1)) == "OK":
-                return
-        raise StageError(f"LUN {lun} is not ready after {_MAX_ATTENTIONS} times TEST UNIT READY")
 
     def _submit(self, command: PlannedCommand) -> Request:
         return self._driver.submit(command.queue, command.unit.lun, read_10(command.lba), tag=command.tag)

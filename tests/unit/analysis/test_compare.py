@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +152,27 @@ def test_a_series_that_mends_a_scenario_leaves_nothing_undecided_there() -> None
         campaign = Campaign(noise=noise, effect=partial(flat, effect), fails=failing(at_two))
         comparison = compare_results(results(campaign))
         assert comparison.mends and comparison.exit_code is code
+
+
+@pytest.mark.parametrize(
+    ("cell", "changed"),
+    [
+        ("candidate.iothreads=2", {"metrics": {"iops": 0.0}}),
+        ("candidate.iothreads=2", {"metrics": {"clat_p50_ns": 1.0}}),
+        ("baseline.iothreads=2", {"metrics": {}, "outcome": Outcome.INFRASTRUCTURE}),
+        ("baseline.iothreads=2", {"metrics": {}, "outcome": Outcome.GUEST_HUNG}),
+    ],
+    ids=["stalled", "metric-missing", "host", "hung"],
+)
+def test_what_is_mended_at_one_point_passes_no_other(cell: str, changed: dict[str, Any]) -> None:
+    """A point whose pairs are missing for another reason stays undecided."""
+    campaign = Campaign(noise=0.002, fails=failing(lambda run: run.cell.id == "baseline.iothreads=1"))
+    assert compare_results(results(campaign)).exit_code is ExitCode.DONE
+    records = tuple(
+        replace(record, **changed) if record.scheduled.cell.id == cell else record for record in campaign.records()
+    )
+    comparison = compare_results(results(campaign, records))
+    assert comparison.mends and comparison.exit_code is ExitCode.UNDECIDED
 
 
 def test_a_candidate_that_did_not_get_through_everywhere_has_not_passed() -> None:

@@ -115,10 +115,13 @@ def test_contradictions(requests: list[CalibrationRequest]) -> None:
 
 
 def test_a_file_that_cannot_be_written(requests: list[CalibrationRequest], tmp_path: Path) -> None:
-    """Where it is to be exported to must be a place that can be written."""
+    """Where it is to be exported to must be a place that can be written; this is told before any campaign."""
     (tmp_path / "file").write_text("")
     with pytest.raises(HostError, match="cannot be written"):
         run(calibrate, JOB, "--export", tmp_path / "file" / "x.json", "--quiet")
+    with pytest.raises(InputError, match=r"does not end in \.json"):
+        run(calibrate, JOB, "--export", "/dev/null", "--quiet")
+    assert requests == []
 
 
 def test_campaigns_of_nobody(requests: list[CalibrationRequest], tmp_path: Path) -> None:

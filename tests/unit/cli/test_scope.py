@@ -48,7 +48,7 @@ def test_show_says_what_is_worth_running_and_why(tmp_path: Path) -> None:
     assert "no job there is loads it: a job needs one of aio:native" in lines
     assert any(line.startswith("docs/x.rst: text") for line in lines)
     worth = lines[lines.index("worth running:") :]
-    assert {"lab run jobs/scsi.toml", "lab tmf"} <= set(worth)
+    assert {"lab run jobs/scsi.toml", "lab tmf", "lab race", "lab cost"} <= set(worth)
     (played,) = [line for line in worth if line.startswith("lab scenario ")]
     assert {"hotplug-scsi", "lun-reset", "mirror"} <= set(played.split()) and "tmf" not in played
     assert worth[-1] == "warning: bad.toml is passed over: no"
@@ -61,7 +61,7 @@ def test_the_calls_that_are_shown_name_the_series(tmp_path: Path, capsys: pytest
     path = mailbox(folder, "hw/scsi/virtio-scsi.c")
     assert run(["series", "show", str(path), "--tree", "qemu"]) == ExitCode.DONE
     calls = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  lab ")]
-    assert len(calls) == 3 and all(
+    assert len(calls) == 5 and all(
         shlex.split(call)[-4:] == ["--tree", "qemu", "--series", str(path)] for call in calls
     )
     path = mailbox(tmp_path, "migration/ram.c")

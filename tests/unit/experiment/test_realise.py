@@ -78,6 +78,12 @@ def test_a_noisy_host_is_a_warning_and_a_fact(bed: Bed) -> None:
 # Places
 
 
+def test_numbers_that_could_not_be_read_again_fail_the_run(bed: Bed) -> None:
+    """A guest that says so must not make the whole results folder unreadable."""
+    bed.shell.answers[LOG] = "1000, 9e17, 0, 0, 0\n1000, 9e17, 1, 0, 0\n"
+    assert_failed(bed.run(), Outcome.WORKLOAD_FAILED, "iops is 1.8e+18, which no run can have measured")
+
+
 def test_a_run_without_a_plan_moves_nothing(bed: Bed) -> None:
     """And says so among its facts."""
     record = bed.run()

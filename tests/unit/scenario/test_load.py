@@ -53,6 +53,8 @@ def test_an_interrupted_fio_without_errors_is_a_result(tmp_path: Path) -> None:
         ({"cat /tmp/lab/load.err": "verify: bad magic header 0, wanted acca at file /dev/sda"}, "bad magic header"),
         ({"cat /tmp/lab/load.json": REPORT.replace('"error": 0', '"error": 5', 1)}, "a request failed"),
         ({"cat /tmp/lab/load.json": "no json"}, "cannot be read"),
+        ({"cat /tmp/lab/load.json": '{"jobs": ' * 100_000 + "}"}, "cannot be read"),
+        ({"cat /tmp/lab/load.json": REPORT.replace("100", "1e999")}, "cannot be read"),
         ({"fio --output-format=terse": (1, "", "verify: bad header offset")}, "was there before is damaged"),
     ],
 )

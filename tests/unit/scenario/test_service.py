@@ -86,6 +86,13 @@ def test_a_log_is_read_with_both_directions_summed_and_torn_lines_passed_over() 
     assert trace_from_log(log) == (Reading(1000.1, 520), Reading(1000.2, 510))
 
 
+@pytest.mark.parametrize("line", [f"{10**400}, 5, 0", f"{10**15}, 5, 0", "1000, 1e18, 0", "-1, 5, 0", "1000, -5, 0"])
+def test_impossible_lines_are_passed_over(line: str) -> None:
+    """Times and rates that have no room in a float, or are below zero, are no readings."""
+    assert trace_from_log(f"{line}\n1000100, 5, 0\n") == (Reading(1000.1, 5),)
+    assert waits_from_log(f"{line.replace('1e18', '-1')}\n") == ()
+
+
 @given(st.text())
 def test_no_log_is_too_odd(text: str) -> None:
     """A guest may say anything."""

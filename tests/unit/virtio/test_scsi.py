@@ -16,8 +16,7 @@ def test_blocks_are_big_endian() -> None:
 def test_commands_without_blocks() -> None:
     """Their CDBs have the lengths of their groups, and ask for what they say."""
     assert scsi.test_unit_ready().cdb == bytes(6)
-    assert scsi.inquiry(96).cdb == bytes((0x12, 0, 0, 0, 96, 0)) and scsi.inquiry(96).data_in == 96
-    assert scsi.report_luns(16).cdb == bytes((0xA0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0))
+    assert scsi.inquiry().cdb == bytes((0x12, 0, 0, 0, 36, 0)) and scsi.inquiry().data_in == 36
     assert len(scsi.synchronize_cache_10().cdb) == 10 and scsi.synchronize_cache_10().cdb[0] == 0x35
 
 

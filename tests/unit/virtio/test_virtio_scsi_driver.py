@@ -1,4 +1,5 @@
 import struct
+from collections.abc import Callable
 
 import pytest
 
@@ -24,6 +25,16 @@ class Rig:
         self.driver = VirtioScsi(find_virtio_device(self.device), memory)
         self.driver.start()
         self.device.kicks.clear()
+
+    def serve_whoever_waits(self, monkeypatch: pytest.MonkeyPatch, queue: int, *answers: bytes) -> None:
+        """Let the device answer what is on a virtqueue whenever the driver waits."""
+        left = iter(answers)
+
+        def wait_for(_what: str, check: Callable[[], object], _timeout_s: float) -> object:
+            self.device.serve(queue, next(left))
+            return check()
+
+        monkeypatch.setattr(self.driver, "wait_for", wait_for)
 
 
 @pytest.fixture
@@ -109,19 +120,21 @@ def test_run_waits_for_its_own_command(rig: Rig) -> None:
         rig.driver.run(1, LUN, scsi.test_unit_ready(), tag=3, timeout_s=0)
 
 
-def test_notifications_can_be_asked_for(rig: Rig) -> None:
-    """The query goes out, and an answer that is there is read."""
-    request = rig.driver.ask_notifications(ControlType.AN_QUERY, LUN, AsyncNotification.POWER_MGMT)
-    rig.device.serve(0, struct.pack("<IB", 4, 0))
-    assert rig.driver.answer_to(request).answer == struct.pack("<IB", 4, 0)
-    with pytest.raises(DeadlineError):
-        rig.driver.wait_for("nothing", lambda: None, timeout_s=0)
+def test_unit_attentions_are_taken(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the LUN is ready; one that always has something more to say is not waited for."""
+    told = struct.pack("<IIHBB", 8, 0, 0, 2, 0) + bytes((0x72, 6, 0x29, 0)).ljust(96, b"\0")
+    rig.serve_whoever_waits(monkeypatch, 3, told, told, OK)
+    rig.driver.until_ready(LUN, queue=1)
+    rig.serve_whoever_waits(monkeypatch, 2, *[told] * 8)
+    with pytest.raises(StageError, match="LUN 0:1 is not ready after 8 times"):
+        rig.driver.until_ready(LUN)
 
 
-def test_raw_control_requests(rig: Rig) -> None:
-    """Bytes that no specification knows are sent as they are."""
-    rig.driver.send_control(b"\x09\0\0\0", 1)
-    assert rig.device.serve(0, b"") == [[b"\x09\0\0\0"]]
+def test_notifications_can_be_asked_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query goes out, and its answer is read."""
+    rig.serve_whoever_waits(monkeypatch, 0, struct.pack("<IB", 4, 0))
+    supported = rig.driver.query_notifications(ControlType.AN_QUERY, LUN, AsyncNotification.POWER_MGMT)
+    assert supported == (AsyncNotification.POWER_MGMT, 0)
 
 
 def test_events_are_read_and_their_buffers_supplied_again(rig: Rig) -> None:

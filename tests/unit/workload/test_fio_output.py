@@ -140,6 +140,27 @@ def test_the_error_of_any_worker_counts() -> None:
     assert "error 5, Input/output error" in failure(text)
 
 
+@pytest.mark.parametrize(
+    ("where", "key", "value"),
+    [
+        ("read", "iops", 1e18),
+        ("read", "iops", 10**400),
+        ("read", "bw_bytes", 10**400),
+        ("read", "total_ios", 10**400),
+        ("job", "error", 10**400),
+        ("job", "total_err", -1),
+    ],
+)
+def test_numbers_that_nothing_can_be_made_of_are_an_error(where: str, key: str, value: float) -> None:
+    """What a guest says may have no room in a float, and no error has such a number."""
+
+    def change(report: dict[str, Any]) -> None:
+        job = report["jobs"][0]
+        (job if where == "job" else job[where])[key] = value
+
+    assert f"{key}: " in failure(changed(change))
+
+
 def test_errors_that_were_allowed_are_counted() -> None:
     """continue_on_error lets errors pass, and the result says how many."""
     assert parse_fio_output(changed(lambda report: report["jobs"][0].update(total_err=3))).errors == 3

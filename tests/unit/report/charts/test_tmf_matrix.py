@@ -62,6 +62,8 @@ def test_two_binaries_are_two_panels(tmp_path: Path) -> None:
         ({"binary": "q", "cases": [{"subtype": 1}]}, "cases.0"),
         ({"baseline": DOCUMENT}, "candidate"),
         ({"baseline": DOCUMENT, "candidate": {"binary": "q"}}, "candidate: cases"),
+        ({"binary": "q", "cases": [case(f"F{n}", "passed") for n in range(101)]}, "101 functions in 1 situations"),
+        ({"binary": "q", "cases": [case("F", "passed", tag=f"T{n}") for n in range(101)]}, "1 functions in 101"),
     ],
 )
 def test_another_document_is_refused(document: Any, key: str) -> None:

@@ -14,7 +14,7 @@ from lab.deadline import Deadline
 from lab.errors import DeadlineError
 from lab.virtio.cost.measure import CaseCost, FunctionCost
 from lab.virtio.scsi import Command
-from lab.virtio.virtio_scsi import Lun, command_response
+from lab.virtio.virtio_scsi import Lun
 from lab.virtio.virtio_scsi_driver import Completion, Request
 
 GOOD = bytes(108)
@@ -53,7 +53,6 @@ class CountedMachine:
         self.extra = extra
         self.answers = answers
         self.answer = GOOD
-        self.attentions = 1
         self.heap = 0
         self.odd, self.every = 0, 2
         """What every so manieth large burst pays for something else."""
@@ -90,11 +89,10 @@ class CountedMachine:
         """Bring the driver up."""
         self.done.append(("start", {}))
 
-    def run(self, _queue: int, _lun: Lun, _command: Command, *, tag: int, timeout_s: float) -> object:
-        """Run TEST UNIT READY; the first ends with a unit attention."""
-        assert tag and timeout_s
-        self.attentions -= 1
-        return "UNIT_ATTENTION 29/00" if self.attentions >= 0 else command_response(GOOD)
+    def until_ready(self, _lun: Lun, *, timeout_s: float) -> None:
+        """Take the unit attentions."""
+        assert timeout_s
+        self.done.append(("until_ready", {}))
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -123,15 +121,6 @@ class CountedMachine:
         if self.answers:
             self._ended.append(Completion(request, queue, 1, 0.0, len(answer), answer, b""))
         return request
-
-
-class NeverReady(CountedMachine):
-    """One whose disk never gets ready."""
-
-    def run(self, _queue: int, _lun: Lun, _command: Command, *, tag: int, timeout_s: float) -> object:
-        """Answer that it is not."""
-        del tag, timeout_s
-        return "NOT_READY 04/00"
 
 
 def late(*_words: object, **_options: object) -> CaseCost:

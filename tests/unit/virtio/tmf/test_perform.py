@@ -95,5 +95,5 @@ def test_a_lun_that_never_becomes_ready(tmp_path: Path) -> None:
 
     model = Model(tmp_path)
     model.attentions = Restless(unit.lun for unit in UNITS)  # type: ignore[assignment]
-    with pytest.raises(StageError, match="not ready after 4 times"):
+    with pytest.raises(StageError, match="not ready after 8 times"):
         performed(matrix_cases(["2"])[0], model)
