@@ -18,7 +18,7 @@ from lab.experiment.bisect import Answer, Kind, Step
 from lab.files import MIB, read_text_input, write_atomically
 from lab.progress import Progress
 from lab.virtio.tmf.case import TmfCase
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.verdict import Verdict
 
 ROUNDS = 6
 """The fewest with which a sign test can reach 5 %."""

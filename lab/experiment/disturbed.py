@@ -31,7 +31,8 @@ from lab.scenario.perform import warnings_of
 from lab.scenario.play import play
 from lab.scenario.site import Site, image_folder, keyed, new_image
 from lab.scenario.stage import Stage
-from lab.scenario.verdict import Seen, Verdict
+from lab.scenario.verdict import Seen
+from lab.virtio.verdict import Verdict
 from lab.workload.fio_job import FioJob
 
 _READS = ("read", "randread")

@@ -10,9 +10,6 @@ from typing import Any
 
 from lab.experiment.job_tables import BACKEND_FACTORS, MACHINE_FACTORS, BackendTable, Job, MachineTable, Table
 
-SCHEMA_FILE = "job.schema.json"
-"""Where the schema lies, beside the jobs, which name it in their first line: ``#:schema ./job.schema.json``."""
-
 
 def schema_text() -> str:
     """Return the schema as the file has it."""

@@ -133,6 +133,8 @@ class JudgeTable(Table):
         for name in names:
             if name not in METRICS:
                 raise ValueError(f"there is no metric '{name}'{nearest(name, METRICS)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a metric is named twice")  # each would be one test more to allow for
         return names
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.experiment.evidence import seal
 from lab.experiment.store import EVIDENCE, ResultsFolder
-from lab.progress import Progress
+from lab.progress import Progress, headline
 from lab.record import Outcome, RunRecord, ScheduledRun
 from lab.units import COUNTED, METRICS, text_from_quantity, text_from_seconds
 
@@ -99,7 +99,7 @@ def _mean_duration(records: Sequence[RunRecord], expected_s: float) -> float:
 def _line(record: RunRecord, number: int, total: int) -> str:
     head = f"[{number}/{total}] {record.id}"
     if record.outcome is not Outcome.OK:
-        return f"{head}: {record.outcome}: {record.reason.splitlines()[0] if record.reason else ''}"
+        return f"{head}: {record.outcome}: {headline(record.reason)}"
     return f"{head}: {_told(record)}, {text_from_seconds(record.duration_s)}"
 
 

@@ -106,7 +106,7 @@ def values_of_enum(entity: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def differences(baseline: Capabilities, candidate: Capabilities) -> tuple[str, ...]:
-    """Return what a series adds to a binary and removes from it, a sentence each."""
+    """Return what a candidate can do that its baseline cannot, and the other way round, a sentence each."""
     return tuple(_differences(baseline, candidate))
 
 
@@ -127,8 +127,8 @@ def _differences(one: Capabilities, other: Capabilities) -> Iterator[str]:
         yield from _changes("", device, one.devices[device], other.devices[device])
     if one.scsi_dialect is not other.scsi_dialect and one.scsi_dialect and other.scsi_dialect:
         yield (
-            f"the series changes what a mapping of virtio-scsi counts, from {one.scsi_dialect} to {other.scsi_dialect} "
-            "(docs/mapping.md): the same numbers mean other queues"
+            f"the candidate changes what a mapping of virtio-scsi counts, from {one.scsi_dialect} to "
+            f"{other.scsi_dialect} (docs/mapping.md): the same numbers mean other queues"
         )
 
 
@@ -136,9 +136,9 @@ def _changes(kind: str, device: str, before: tuple[str, ...], after: tuple[str, 
     gained, lost = sorted(set(after) - set(before)), sorted(set(before) - set(after))
     lead = f"{kind} " if kind else ""
     if gained:
-        yield f"the series adds {lead}{_listed(gained)}{f' to {device}' if device else ''}"
+        yield f"the candidate adds {lead}{_listed(gained)}{f' to {device}' if device else ''}"
     if lost:
-        yield f"the series removes {lead}{_listed(lost)}{f' from {device}' if device else ''}"
+        yield f"the candidate removes {lead}{_listed(lost)}{f' from {device}' if device else ''}"
 
 
 def _listed(names: list[str]) -> str:

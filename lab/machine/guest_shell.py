@@ -169,7 +169,7 @@ class GuestShell:
         if status != 0:
             raise GuestError(f"{path} could not be written in the guest: exit status {status}")
 
-    def session(self, command: str | None, *, size: TerminalSize | None) -> paramiko.Channel:
+    def session(self, command: str | None, *, size: TerminalSize | None, timeout_s: float = 20.0) -> paramiko.Channel:
         """Start the login shell, or a command, for somebody who talks to it; lab/machine/terminal.py carries the words.
 
         :param command: None for the login shell.
@@ -178,8 +178,8 @@ class GuestShell:
         :raise DeadlineError: it did not start in time.
         """
         try:
-            with self._bounded("a session in the guest", _SESSION_S):
-                channel: paramiko.Channel = self._connection.transport.open_session(timeout=_SESSION_S)
+            with self._bounded("a session in the guest", timeout_s):
+                channel: paramiko.Channel = self._connection.transport.open_session(timeout=timeout_s)
                 if size is not None:
                     channel.get_pty(size.name, size.columns, size.rows)
                 if command is None:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ class Monitor:
     def __init__(self, connection: socket.socket, *, log: Path, timeout_s: float = 30.0) -> None:
         self._log = log
         self._log_lock = threading.Lock()
+        self._call_lock = threading.Lock()
+        self._closing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qmp", daemon=True)
         self._thread.start()
@@ -120,15 +123,18 @@ class Monitor:
         self._news.set()
 
     def _call(self, make: Callable[[], Any], timeout_s: float, what: str) -> Any:
-        if self._loop.is_closed():
-            raise MonitorError(f"the monitor was closed before it could be asked for {what}")
-
         async def bounded() -> Any:
             # The deadline lies inside the loop, so that a cancelled call is unwound before we go on.
             return await asyncio.wait_for(make(), timeout_s)
 
+        with self._call_lock:  # a loop that is stopped would never answer, and its caller would wait for ever
+            if self._closing:
+                raise MonitorError(f"the monitor was closed before it could be asked for {what}")
+            answer = asyncio.run_coroutine_threadsafe(bounded(), self._loop)
         try:
-            return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result()
+            return answer.result()
+        except CancelledError:
+            raise MonitorError(f"the monitor was closed while waiting for {what}") from None
         except TimeoutError:
             raise DeadlineError(f"waited {timeout_s:g} s for {what}, and it did not come") from None
         except ExecuteError as err:
@@ -137,7 +143,9 @@ class Monitor:
             raise MonitorError(f"the QMP connection failed while waiting for {what}: {err}") from err
 
     def _stop_loop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        with self._call_lock:
+            self._closing = True
+            asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
         self._thread.join(2 * _WIND_UP_S)
         if not self._thread.is_alive():
             self._loop.close()

@@ -16,11 +16,12 @@ from pathlib import Path
 from types import TracebackType
 
 from lab.command import is_installed, text_from_argv
-from lab.errors import BootError, HostError
+from lab.errors import BootError, HostError, StageError
 
 _GUARD = 'test "$PPID" = "$0" && exec "$@"'
 """A constant; the words of the command line are its arguments and are never read by the shell."""
 
+_ENDING_S = 1.0
 _ASK_S = 5.0
 _TERMINATE_S = 3.0
 _KILL_S = 5.0
@@ -85,6 +86,19 @@ class QemuProcess:
         return BootError(
             f"{attempted}: QEMU ended by itself with {_status_text(self.exit_code())}:\n"
             f"{self.output_tail() or '(it printed nothing)'}\ncommand: {text_from_argv(self.argv)}",
+            evidence=self.log,
+        )
+
+    def start_failure(self, attempted: str, err: StageError) -> BootError:
+        """Return the error for a QEMU that was started and did not answer, whether it has ended or goes on.
+
+        :param err: what was waited for, in vain.
+        """
+        if self.ended_within(_ENDING_S) is not None:
+            return self.failure(attempted)
+        said = self.output_tail() or "(it printed nothing)"
+        return BootError(
+            f"{attempted}: {err.message}, though QEMU runs:\n{said}\ncommand: {text_from_argv(self.argv)}",
             evidence=self.log,
         )
 

@@ -20,6 +20,7 @@ from lab.workload.fio_options import (
     check_option_name,
     seconds_from_fio_time,
 )
+from lab.workload.fio_trace import TRACE_INTERVAL_MS
 
 __all__ = ["TRACE_LOG", "FioJob", "check_option_name", "fio_job_from_text", "read_fio_job"]
 

@@ -77,7 +77,9 @@ def _readings(text: str) -> list[_Reading]:
         else:
             worker += 1
     start_ms = min((time_ms for _, time_ms, _ in lines), default=0)
-    readings = [_Reading(worker, round((time_ms - start_ms) / TRACE_INTERVAL_MS), iops) for worker, time_ms, iops in lines]
+    readings = [
+        _Reading(worker, round((time_ms - start_ms) / TRACE_INTERVAL_MS), iops) for worker, time_ms, iops in lines
+    ]
     reports = Counter(reading.interval for reading in readings)
     last = max(reports, default=0)
     if reports[last] < max(reports.values(), default=0):

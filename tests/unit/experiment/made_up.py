@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from lab.build.arms import Arms
 from lab.build.build import Build
+from lab.experiment.cells import checked_cells
 from lab.experiment.job import LoadedJob
 from lab.host.accelerator_choice import AcceleratorChoice, Attempt, Tier
 from lab.image.guest_image import GuestImage
@@ -56,3 +57,16 @@ def loaded_job(folder: Path, text: str = GOOD) -> LoadedJob:
     (folder / "fio").mkdir(exist_ok=True)
     (folder / "fio" / "j.fio").write_text(FIO)
     return load(folder, text)
+
+
+def changed_job(folder: Path, text: str, *changes: tuple[str, str]) -> LoadedJob:
+    """Return a job with changes: what stands there before, and after."""
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    return loaded_job(folder, text)
+
+
+def checked(loaded: LoadedJob) -> tuple[str, ...]:
+    """Check the job's cells and return what there is to warn about."""
+    return checked_cells(loaded, loaded.job.profile["quick"])[1]

@@ -12,7 +12,7 @@ from lab.experiment.bisect import Answer, Kind, Outcome, bisect
 from lab.experiment.bisect_tmf import MOST_FOLLOWED, ROUNDS, TmfJudge
 from lab.testing import RecordingProgress
 from lab.virtio.tmf.case import TmfCase, matrix_cases
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.verdict import Verdict
 from tests.unit.experiment.test_bisect_job import Builds
 
 CASES = matrix_cases(["none"])[:40]

@@ -14,8 +14,7 @@ import pytest
 from lab.errors import DeadlineError, InputError
 from lab.experiment import counted as module
 from lab.experiment import realise as realising
-from lab.experiment.cells import checked_cells
-from lab.experiment.job import JobError, LoadedJob
+from lab.experiment.job import JobError, LoadedJob, load_job
 from lab.experiment.realise import Bench, realise
 from lab.experiment.without_guest import NO_GUEST, QTEST
 from lab.host.cpu_plan import Threads
@@ -26,8 +25,8 @@ from lab.testing import FakeMonitor
 from lab.virtio.cost.measure import CaseCost, FunctionCost
 from lab.virtio.load.workload import Workload
 from tests.unit.experiment.bed import EIGHT, MAPPED, Places, QuietHost
-from tests.unit.experiment.made_up import BASELINE, CANDIDATE, loaded_job
-from tests.unit.experiment.test_job import GOOD
+from tests.unit.experiment.made_up import BASELINE, CANDIDATE, changed_job, checked
+from tests.unit.experiment.test_job import FIO, GOOD
 
 JOB = (
     GOOD.replace('title = "t"', 'title = "t"\ntier = "qtest"')
@@ -47,16 +46,7 @@ COST = CaseCost(
 
 def job(folder: Path, *changes: tuple[str, str]) -> LoadedJob:
     """Return the job with changes."""
-    text = JOB
-    for before, after in changes:
-        assert before in text
-        text = text.replace(before, after)
-    return loaded_job(folder, text)
-
-
-def checked(loaded: LoadedJob) -> tuple[str, ...]:
-    """Check the job's cells and return what there is to warn about."""
-    return checked_cells(loaded, loaded.job.profile["quick"])[1]
+    return changed_job(folder, JOB, *changes)
 
 
 def test_what_has_no_effect_is_said_in_a_sentence(tmp_path: Path) -> None:
@@ -93,9 +83,10 @@ def test_a_guest_is_not_counted(tmp_path: Path) -> None:
 
 def test_a_deep_fio_job_fits(tmp_path: Path) -> None:
     """Its iodepth is not the depth of the bursts, so it may be more than a virtqueue holds."""
-    assert checked(job(tmp_path, ("[judge]", "[judge]")))
     loaded = job(tmp_path)
-    assert checked_cells(loaded, loaded.job.profile["quick"])[0]
+    (tmp_path / "fio" / "j.fio").write_text(f"{FIO}iodepth=1024\n")
+    (sentence,) = (text for text in checked(load_job(loaded.path)) if "tier qtest" in text)
+    assert "iodepth" in sentence
 
 
 class Bed:

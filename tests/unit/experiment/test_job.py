@@ -71,6 +71,7 @@ def test_every_job_of_the_project_is_good(path: Path) -> None:
         (('title = "t"\n', ""), r"job\.toml:1: title: this key is missing"),
         (("blocks = 6\n", ""), r"job\.toml:14: profile\.quick\.blocks: this key is missing"),
         (('["iops"]', '["iop"]'), r"job\.toml:12: judge\.metrics: there is no metric 'iop' \(did you mean 'iops'\?\)"),
+        (('["iops"]', '["iops", "iops"]'), r"job\.toml:12: judge\.metrics: a metric is named twice"),
         (("iothreads = [1, 2]", "iothread = [1, 2]"), r"'iothread' is no factor \(did you mean 'iothreads'\?\)"),
         (("iothreads = [1, 2]", "iothreads = []"), r"factor 'iothreads' needs a list of levels"),
         (("iothreads = [1, 2]", "iothreads = 2"), r"factor 'iothreads' needs a list of levels"),

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from lab.experiment.job_schema import SCHEMA_FILE, job_schema, schema_text
+from lab.experiment.job_schema import job_schema, schema_text
 from lab.settings import project_dir
 
 JOBS = sorted((project_dir() / "jobs").glob("*.toml"))
@@ -22,7 +22,7 @@ def errors(tree: dict[str, Any]) -> list[str]:
 
 def test_the_stored_schema_is_up_to_date() -> None:
     """'lab job schema > jobs/job.schema.json' was run after the last change of the tables."""
-    assert (project_dir() / "jobs" / SCHEMA_FILE).read_text() == schema_text()
+    assert (project_dir() / "jobs" / "job.schema.json").read_text() == schema_text()
 
 
 def test_the_schema_is_one() -> None:

@@ -34,7 +34,7 @@ from lab.virtio.load.machine import the_controller
 from lab.virtio.load.measure import Load
 from lab.virtio.load.workload import Direction, Workload
 from tests.unit.experiment.bed import EIGHT, MAPPED, Places, QuietHost
-from tests.unit.experiment.made_up import BASELINE, CANDIDATE, loaded_job
+from tests.unit.experiment.made_up import BASELINE, CANDIDATE, changed_job, checked, loaded_job
 from tests.unit.experiment.test_job import GOOD
 
 JOB = GOOD.replace('title = "t"', 'title = "t"\ntier = "qtest"').replace("iodepth = [1, 64]", "iodepth = [64]")
@@ -44,16 +44,7 @@ DRIVERS = {"vcpu0": 11}
 
 def job(folder: Path, *changes: tuple[str, str]) -> LoadedJob:
     """Return the job with changes."""
-    text = JOB
-    for before, after in changes:
-        assert before in text
-        text = text.replace(before, after)
-    return loaded_job(folder, text)
-
-
-def checked(loaded: LoadedJob) -> tuple[str, ...]:
-    """Check the job's cells and return what there is to warn about."""
-    return checked_cells(loaded, loaded.job.profile["quick"])[1]
+    return changed_job(folder, JOB, *changes)
 
 
 def test_what_has_no_effect_is_said_in_a_sentence(tmp_path: Path) -> None:

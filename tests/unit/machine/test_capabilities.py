@@ -46,8 +46,8 @@ def test_equal_binaries_do_not_differ() -> None:
 def test_what_a_series_adds_is_said_in_words() -> None:
     """The series the lab was built for, seen from outside."""
     assert differences(OLD, CAPABILITIES) == (
-        "the series adds iothread-vq-mapping to virtio-blk-pci",
-        "the series adds iothread-vq-mapping to virtio-scsi-pci",
+        "the candidate adds iothread-vq-mapping to virtio-blk-pci",
+        "the candidate adds iothread-vq-mapping to virtio-scsi-pci",
     )
 
 
@@ -60,9 +60,9 @@ def test_what_a_series_takes_away_is_said_in_words() -> None:
         accelerators=("tcg", "kvm"),
     )
     assert differences(CAPABILITIES, lacking) == (
-        "the series removes the accelerator qtest",
-        "the series removes the block driver null-co, raw",
-        "the series removes the option aio=io_uring",
+        "the candidate removes the accelerator qtest",
+        "the candidate removes the block driver null-co, raw",
+        "the candidate removes the option aio=io_uring",
     )
 
 

@@ -136,6 +136,38 @@ def test_a_closed_monitor_says_so(monitor: Monitor) -> None:
         monitor.execute("query-status")
 
 
+def test_a_command_under_way_ends_with_its_monitor(monitor: Monitor) -> None:
+    """Whoever waits in another thread is told that no answer will come; it is no traceback."""
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError  # as what is left is when the monitor is closed
+
+    with pytest.raises(MonitorError, match="was closed while waiting for an answer"):
+        monitor._call(cancelled, 5, "an answer")
+
+
+def test_a_command_that_comes_while_the_monitor_closes_is_refused(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that is about to stop would never answer it."""
+    closing, may_close = threading.Event(), threading.Event()
+    wind_up = monitor._wind_up
+
+    async def slowly() -> None:
+        closing.set()
+        await asyncio.to_thread(may_close.wait, 5)
+        await wind_up()
+
+    monkeypatch.setattr(monitor, "_wind_up", slowly)
+    thread = threading.Thread(target=monitor.close)
+    thread.start()
+    assert closing.wait(5)
+    with pytest.raises(MonitorError, match="was closed before"):
+        monitor.execute("query-status")
+    may_close.set()
+    thread.join(5)
+
+
 def test_everything_said_is_logged(monitor: Monitor, tmp_path: Path) -> None:
     """One JSON line per command, answer, refusal and event, waited for or not."""
     monitor.execute("query-status")

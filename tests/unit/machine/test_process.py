@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from lab.deadline import Deadline
-from lab.errors import BootError, HostError
+from lab.errors import BootError, DeadlineError, HostError
 from lab.machine.process import QemuProcess
 from lab.testing import FakeProcess
 
@@ -100,6 +100,17 @@ def test_a_signal_is_named(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGABRT)
     process.stop(lambda: None)
     assert "signal SIGABRT" in process.failure("x").message
+
+
+def test_a_qemu_that_does_not_answer_is_not_said_to_have_ended(tmp_path: Path) -> None:
+    """One that hangs when it is started is told as such; one that has ended, by its end."""
+    late = DeadlineError("waited 20 s for QEMU's QMP greeting, and it did not come")
+    (tmp_path / "log").write_text("loading\n")
+    hangs = FakeProcess(log=tmp_path / "log").start_failure("starting", late)
+    assert "starting: waited 20 s for QEMU's QMP greeting, and it did not come, though QEMU runs:\nlo" in hangs.message
+    assert hangs.evidence == tmp_path / "log" and "ended" not in hangs.message
+    ended = FakeProcess(log=tmp_path / "log", exited=-11).start_failure("starting", late)
+    assert "starting: QEMU ended by itself with signal SIGSEGV:" in ended.message
 
 
 def test_without_setpriv_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
