@@ -17,7 +17,7 @@ def unlike_reasons(results: Results) -> tuple[str, ...]:
     """
     reasons: list[str] = []
     baseline, candidate = results.builds.get("baseline"), results.builds.get("candidate")
-    forced = bool(results.builds.get("warnings"))
+    forced = bool(results.build_warnings)
     if isinstance(baseline, Mapping) and isinstance(candidate, Mapping) and not forced:
         reasons += [
             f"the builds differ in {key}: {' and '.join(_unequal_parts(baseline.get(key), candidate.get(key)))}"

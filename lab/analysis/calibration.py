@@ -61,7 +61,7 @@ class PointNoise:
     :param pairs: how many pairs it rests on.
     :param spread: standard deviation of log(candidate / baseline) of a pair.
     :param smallest_change: smallest relative loss that is caught in 80 % of experiments of the calibration's size; None
-        where no loss of up to three spreads is.
+        where no loss of up to three spreads and twice the smallest effect is.
     """
 
     point: str

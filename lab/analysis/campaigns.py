@@ -55,8 +55,8 @@ def called(ratios: Array, *, alpha: float, smallest_effect: float | Array) -> Ca
     adjusted = adjusted_p_values(ratios)
     low, high = _bounds(ratios, alpha)
     unchanged = (np.exp(low) >= 1 - smallest_effect) & (np.exp(high) <= 1 + smallest_effect)
-    changed, mean = (adjusted <= alpha) & ~unchanged, ratios.mean(axis=1)
-    return Called(changed & (mean <= 0), changed & (mean > 0), unchanged)
+    changed = (adjusted <= alpha) & ~unchanged
+    return Called(changed & (high < 0), changed & (low > 0), unchanged)
 
 
 def adjusted_p_values(ratios: Array) -> Array:

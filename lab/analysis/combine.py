@@ -46,7 +46,7 @@ def pooled(several: Sequence[Results]) -> Results:
         records += [replace(record, scheduled=_moved(record.scheduled, last)) for record in results.records]
     hosts = {str(results.host.get("fingerprint")) for results in several}
     warnings = list(dict.fromkeys(warning for results in several for warning in results.warnings))
-    warnings += [str(text) for other in others for text in other.builds.get("warnings", ())]
+    warnings += [text for other in others for text in other.build_warnings]
     if len(hosts) < len(several):
         where = "one host" if len(hosts) == 1 else f"{len(hosts)} hosts"
         warnings.append(

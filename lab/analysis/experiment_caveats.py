@@ -56,8 +56,7 @@ def _notes(results: Results) -> Iterator[Caveat]:
             said[re.sub(r"\d+(\.\d+)?", "0", text)].append(f"{record.id}: {text}")
     for examples in said.values():
         yield Caveat(CaveatKind.RUNS, f"{len(examples)} of {len(results.ok)} runs, for example {examples[0]}")
-    for text in results.builds.get("warnings", ()):
-        yield Caveat(CaveatKind.UNLIKE, str(text))
+    yield from (Caveat(CaveatKind.UNLIKE, text) for text in results.build_warnings)
 
 
 def _undone(results: Results) -> Iterator[Caveat]:
@@ -83,7 +82,8 @@ def _failures(results: Results) -> Iterator[Caveat]:
             yield Caveat(CaveatKind.FAILURES, text)
     again = sum(1 for record in results.ok if record.attempt > 1)
     if again:
-        text = f"{again} runs count with a later attempt, because an earlier one failed"
+        runs = "1 run counts" if again == 1 else f"{again} runs count"
+        text = f"{runs} with a later attempt, because an earlier one failed"
         yield Caveat(CaveatKind.ATTEMPTS, text)
 
 

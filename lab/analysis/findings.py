@@ -6,20 +6,19 @@ a guest that hangs once in ten boots is not whole because the next boot works.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from scipy import stats
 
+from lab.progress import headline
 from lab.record import Arm, Outcome, Point, RunRecord
 
 _FEWEST = 2
 _ONCE_IS_ENOUGH = (Outcome.QEMU_CRASHED, Outcome.SCENARIO_FAILED)
-_FEWEST_ORDERS = 20
-"""In how many ways so many failures can lie among both arms' runs: all in one arm is one of them, 5 % of 20."""
-_TIE = 1e-9
+_LUCK = 0.05 + 1e-9
+"""How likely may so many failures lie in one arm only; a tie counts as unlikely."""
 _NOT_ITS_FAULT = frozenset({Outcome.OK, Outcome.INFRASTRUCTURE})
 
 
@@ -60,25 +59,34 @@ def failures_of(records: Sequence[RunRecord], alpha: float) -> Failures:
 
     A finding is a crash of the candidate's QEMU, or a scenario that it did not take, when the baseline has none, since
     nobody expects a single one; a point at which the candidate fails every time, twice or more, and the baseline never;
-    and any kind of failure that it has so much more often that chance gives it that share with ``alpha`` / 2 at most.
+    and any kind of failure that it has so much more often that chance gives it that share with ``alpha`` / 2 at most,
+    which the kinds that occurred share.
     """
     always = dict(_always_failing(records))
     rest = [record for record in records if record.scheduled.cell.point not in always] if always else records
     attempts = _attempts(records)
     attempts_of_rest = _attempts(rest) if always else attempts
     found, doubts = [], []
+    of_kind = {}
     for kind in _KINDS:
+        counted = attempts if kind.outcomes[0] in _ONCE_IS_ENOUGH else attempts_of_rest
+        of_kind[kind] = {arm: _failed(counted, arm, kind.outcomes) for arm in Arm}
+    # What neither arm has can raise no alarm (Tarone, Biometrics 46, 1990), so only the others share the chance of one.
+    level = alpha / 2 / max(1, sum(any(failed for failed, _ in counts.values()) for counts in of_kind.values()))
+    for kind, counts in of_kind.items():
         once = kind.outcomes[0] in _ONCE_IS_ENOUGH
-        counts = {arm: _failed(attempts if once else attempts_of_rest, arm, kind.outcomes) for arm in Arm}
         (failed, tried), (elsewhere, others) = counts[Arm.CANDIDATE], counts[Arm.BASELINE]
         if not failed or (elsewhere and failed * others <= elsewhere * tried):
             continue
         p = p_of_failures(counts[Arm.CANDIDATE], counts[Arm.BASELINE])
         text = _sentence(kind, records if once else rest, counts)
-        if (once and not elsewhere) or p <= alpha / 2:
+        odds = f"chance alone does so in {100 * p:.0f} % of cases"
+        if p <= level:
             found.append(text)
+        elif once and not elsewhere:
+            found.append(f"{text}; if both failed alike, {odds}")
         else:
-            doubts.append(f"{text}; chance alone does so in {100 * p:.0f} % of cases")
+            doubts.append(f"{text}; {odds}")
     return Failures((*found, *always.values()), tuple(doubts))
 
 
@@ -93,7 +101,7 @@ def mends(records: Sequence[RunRecord]) -> tuple[str, ...]:
     said = []
     for kind in _KINDS[: len(_ONCE_IS_ENOUGH)]:
         mine, theirs = (_failed(attempts, arm, kind.outcomes) for arm in (Arm.CANDIDATE, Arm.BASELINE))
-        if theirs[0] and p_of_failures(theirs, mine) <= 1 / _FEWEST_ORDERS + _TIE:
+        if theirs[0] and p_of_failures(theirs, mine) <= _LUCK:
             how_often = f"in {theirs[0]} of {theirs[1]} runs, the candidate's in none of {mine[1]}"
             said.append(f"The series mends this: the baseline's {kind.words} {how_often}.")
     return tuple(said)
@@ -138,7 +146,7 @@ def _failed(attempts: Counter[tuple[Arm, Outcome]], arm: Arm, outcomes: Sequence
 def _sentence(kind: _Kind, records: Sequence[RunRecord], counts: dict[Arm, tuple[int, int]]) -> str:
     mine = [r for r in records if r.scheduled.cell.arm is Arm.CANDIDATE and r.outcome in kind.outcomes]
     kinds = f" ({_counted([record.outcome for record in mine])})" if len(kind.outcomes) > 1 else ""
-    reason = mine[0].reason.splitlines()[0] if mine[0].reason else "no reason is on record"
+    reason = headline(mine[0].reason) or "no reason is on record"
     failed, tried = counts[Arm.CANDIDATE]
     elsewhere, others = counts[Arm.BASELINE]
     counted = f"in {failed} of {tried} attempts{kinds}, the baseline's in {elsewhere or 'none'} of {others}"
@@ -155,7 +163,7 @@ def _always_failing(records: Sequence[RunRecord]) -> Iterator[tuple[Point, str]]
         failed = [outcome for outcome in candidate if outcome not in _NOT_ITS_FAULT]
         if len(failed) < _FEWEST or len(failed) < len(candidate) or not set(_ONCE_IS_ENOUGH).isdisjoint(failed):
             continue  # crashes are told by themselves
-        if Outcome.VOID in failed and math.comb(len(failed) + len(baseline), len(failed)) < _FEWEST_ORDERS:
+        if Outcome.VOID in failed and p_of_failures((len(failed), len(failed)), (0, len(baseline))) > _LUCK:
             continue  # a run may be void for what the host did, too
         if baseline and set(baseline) == {Outcome.OK}:
             text = f"the candidate failed in all {len(failed)} attempts ({_counted(failed)}), the baseline in none"

@@ -146,8 +146,7 @@ def _entry(comparison: Comparison, point: PointComparison, value: Value) -> Entr
         found = None if numbers is None else (numbers.ratio, numbers.low, numbers.high)
     else:
         found = medians[Arm(value)]
-    baseline, build = medians[Arm.BASELINE], results.builds.get("baseline")
-    sha256 = build.get("binary_sha256") if isinstance(build, dict) else None
+    baseline, sha256 = medians[Arm.BASELINE], _of_baseline(results, "binary_sha256")
     return found and Entry(
         results.path.name,
         _started_at(results),
@@ -156,6 +155,13 @@ def _entry(comparison: Comparison, point: PointComparison, value: Value) -> Entr
         baseline=baseline and baseline[0],
         baseline_sha256=sha256,
     )
+
+
+def _of_baseline(results: Results, key: str) -> str | None:
+    """Return what builds.json says of the baseline, None where it does not."""
+    build = results.builds.get("baseline")
+    said = build.get(key) if isinstance(build, dict) else None
+    return said if isinstance(said, str) else None
 
 
 def _median(comparison: Comparison, point: PointComparison, arm: Arm) -> tuple[float, float, float] | None:
@@ -220,6 +226,6 @@ def _warnings(ordered: Sequence[Results], value: Value) -> list[str]:
         found.append(f"{len(ordered)} results; {FEWEST_VALUES} are the fewest in which a change can be told from noise")
     if value is not Value.RATIO:
         found.append("values of one arm: what the host did between two results is part of every change")
-    if len({str(results.builds.get("baseline", {}).get("commit")) for results in ordered}) > 1 and value is Value.RATIO:
+    if len({_of_baseline(results, "commit") for results in ordered}) > 1 and value is Value.RATIO:
         found.append("the results have different base commits: a ratio changes when either side does")
     return found

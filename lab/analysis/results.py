@@ -64,6 +64,12 @@ class Results:
         return len(set(self.schedule) - {record.scheduled for record in self.records})
 
     @property
+    def build_warnings(self) -> tuple[str, ...]:
+        """Return in what else the builds differ, where somebody insisted on comparing them."""
+        said = self.builds.get("warnings")
+        return tuple(str(text) for text in said) if isinstance(said, list) else ()
+
+    @property
     def tier(self) -> str:
         """Return ``tcg``, ``kvm`` or ``qtest``; ``mixed`` or ``unknown`` where the runs do not say one thing."""
         tiers = {record.accelerator for record in self.records}
@@ -80,7 +86,7 @@ def read_results(folder: Path) -> Results:
     if not (folder / "experiment.toml").exists():
         raise InputError(
             f"{folder} is not a results folder: it has no experiment.toml",
-            remedy="give the folder that 'lab run' named, or a CSV file",
+            remedy="give the folder that 'lab run' named; 'lab compare' takes a CSV file, too",
         )
     records: tuple[RunRecord, ...] = ()
     odd_runs: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ _LARGEST_TABLE = 100
 _SIMULATED = 4000
 _QUANTILE = 0.99
 _SEED = 20250311
+_DRIFT_P = 0.05
 _LARGEST_DRIFT = 50.0
 """Block numbers may be absurdly far apart; the line through them must still have an exponential."""
 

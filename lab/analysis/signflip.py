@@ -34,6 +34,7 @@ _SEED = 20250213
 _CHUNK_BYTES = 64 << 20
 _TIE = 1e-6
 _LARGEST_TABLE = 1000
+_POWER = 0.8
 
 
 @dataclass(frozen=True)

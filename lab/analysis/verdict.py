@@ -78,7 +78,8 @@ def judge(
     :param numbers: None where there are fewer than two pairs.
     :param smallest_effect: relative change that matters; 0.02 is 2 %.
     :param alpha: accepted chance of a false alarm at any point of the family.
-    :param moved: as in :func:`own_interval`. A change that the host may have made is none of the candidate's.
+    :param moved: as in :func:`own_interval`. A change that the host may have made is none of the candidate's. Nor is
+        one whose interval has no change in it: beyond 14 blocks p and interval are drawn apart, and both must agree.
     """
     if numbers is None:
         return Verdict.INCONCLUSIVE
@@ -86,9 +87,9 @@ def judge(
     reliable = numbers.coverage >= 1 - alpha
     if reliable and low >= 1 - smallest_effect and high <= 1 + smallest_effect:
         return Verdict.NO_CHANGE_DETECTED
-    if numbers.p_adjusted > alpha or (moved is not None and low <= 1 <= high):
+    if numbers.p_adjusted > alpha or low <= 1 <= high:
         return Verdict.INCONCLUSIVE
-    raised = numbers.ratio > 1 if moved is None else low > 1
+    raised = low > 1
     return Verdict.IMPROVED if raised == (better is Better.HIGHER) else Verdict.REGRESSED
 
 

@@ -317,7 +317,8 @@ def test_the_tree_of_the_run_before_is_removed(runner: _Runner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "conclusion"), [("0", "success"), ("1", "failure"), ("3", "failure"), ("4", "neutral"), ("$(x)", "failure")]
+    ("code", "conclusion"),
+    [("0", "success"), ("1", "failure"), ("3", "failure"), ("4", "neutral"), ("$(x)", "failure")],
 )
 def test_undecided_is_neutral(runner: _Runner, code: str, conclusion: str) -> None:
     """Only a check can be neutral; what may set one is a job on GitHub's machine that sees nothing but an exit code.

@@ -1,6 +1,7 @@
 """See test_calibration.py: what campaigns come to is tested with how it is kept."""
 
 import numpy as np
+import pytest
 
 from lab.analysis.calibrate import _Rule
 
@@ -18,3 +19,9 @@ def test_alarms_of_real_experiments_are_counted() -> None:
     ratios = np.random.default_rng(5).normal(0, 0.01, (16, 1))
     ratios[8:] -= 0.2
     assert _Rule(0.05, np.array([0.02]), 8).real_alarms(ratios) == [False, True]
+
+
+def test_a_count_that_repeats_exactly_has_a_smallest_change() -> None:
+    """Without any spread the smallest effect itself is no change, and hardly more is caught."""
+    rule = _Rule(0.05, np.array([0.01]), 6)
+    assert rule.smallest_changes(np.zeros((12, 1)), np.array([1.0])) == [pytest.approx(0.01, rel=1e-3)]

@@ -50,8 +50,8 @@ def test_values_without_noise_are_one_level() -> None:
 
 
 def test_a_step_of_values_that_repeat_exactly_is_found() -> None:
-    """Counted instructions have no noise; a step of 1 % stands out, one of a single instruction or one value does not."""
+    """Counted instructions have no noise; a step of 1 % stands out, that of a single instruction or value does not."""
     _, second = levels_of([10_000.0] * 6 + [10_100.0] * 4)
-    assert (second.first, second.middle) == (6, pytest.approx(10_100))
+    assert second.first == 6 and second.middle == pytest.approx(10_100)
     assert len(levels_of([10_000.0] * 6 + [10_001.0] * 4)) == 1
     assert len(levels_of([10_000.0] * 4 + [10_300.0] + [10_000.0] * 4)) == 1

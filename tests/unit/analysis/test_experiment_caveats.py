@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.analysis.caveats import CaveatKind
 from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.question import Question
 from lab.analysis.results import Results
@@ -40,11 +41,19 @@ def test_what_holds_for_the_whole_experiment() -> None:
     said = experiment((failed, replace(first, attempt=2), noted, third, *rest), dict(HOST))
     assert "files: the file is odd" in said
     assert f"1 of 9 attempts of {first.scheduled.cell.arm} failed (guest-hung 1)" in said
-    assert "1 runs count with a later attempt" in said
+    assert "1 run counts with a later attempt" in said
     assert "tier tcg" in said and "never absolute" in said
     assert "2 CPUs for up to 5 vCPUs plus IOThreads" in said
     assert f"2 of 16 runs, for example {second.id}: others used 12 %" in said
     assert "1 of 16 runs: fewer than 10 readings" in said
+
+
+@pytest.mark.parametrize("said", [["another compiler"], True, 7, "text", None, {"a": 1}])
+def test_what_was_compared_by_force_is_told(said: object) -> None:
+    """A list of sentences is; what else somebody wrote into builds.json says nothing."""
+    results = Results(Path("x"), Question("t"), (), (), {}, {"warnings": said})
+    found = [caveat.text for caveat in experiment_caveats(results) if caveat.kind is CaveatKind.UNLIKE]
+    assert found == (said if isinstance(said, list) else [])
 
 
 def test_a_load_without_a_guest_says_what_it_cannot_show() -> None:

@@ -47,6 +47,7 @@ def test_a_single_crash_of_the_candidate_is_a_finding() -> None:
     (found,) = findings(records)
     assert "crashed in 1 of 4 attempts, the baseline's in none of 3" in found
     assert "b04-p01-candidate.iothreads=1-a1: QEMU ended by itself with signal SIGABRT" in found
+    assert found.endswith("; if both failed alike, chance alone does so in 57 % of cases")
     assert "\n" not in found
 
 
@@ -154,6 +155,21 @@ def test_a_guest_that_hangs_far_more_often_is_a_finding(failed: int, sure: bool)
     """By hand, beside none of 6: 4 of 10 come by luck in C(10,4)/C(16,4) = 11.5 %, 10 of 16 in 8008/646646 = 1.2 %."""
     records = [*tries(Arm.CANDIDATE, Outcome.GUEST_HUNG, failed, 6), *tries(Arm.BASELINE, Outcome.OK, 0, 6)]
     assert (len(findings(records)), len(doubts(records))) == ((1, 0) if sure else (0, 1))
+
+
+def test_kinds_of_failure_share_the_chance_of_a_false_alarm() -> None:
+    """By hand: 5 of 8 beside none of 8 come by luck in C(11,3)/C(16,8) = 1.3 %, 5 of 9 beside none of 9 in 1.5 %.
+
+    Voids that both arms have alike say nothing by themselves, but they might have, so 1.25 % is the most then.
+    """
+    hangs = [
+        record(arm, Outcome.GUEST_HUNG if arm is Arm.CANDIDATE and block <= 5 else Outcome.OK, block=block)
+        for arm in Arm
+        for block in range(1, 9)
+    ]
+    assert (len(findings(hangs)), len(doubts(hangs))) == (1, 0)
+    beside_voids = [*hangs, *(record(arm, Outcome.VOID, block=9) for arm in Arm)]
+    assert (len(findings(beside_voids)), len(doubts(beside_voids))) == (0, 1)
 
 
 @pytest.mark.parametrize(

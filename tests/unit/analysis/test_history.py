@@ -42,6 +42,14 @@ def test_the_history_of_an_arm(tmp_path: Path) -> None:
     assert trend_of([night(tmp_path / "c", 1), night(tmp_path / "c", 2)], Value.CANDIDATE).histories
 
 
+def test_builds_that_were_edited_by_hand_have_no_binary(tmp_path: Path) -> None:
+    """What builds.json says of the baseline may be anything: then nobody knows whether it was the same binary."""
+    edited: tuple[object, ...] = ("a word", {"binary_sha256": ["a"], "commit": 1}, [])
+    for number, baseline in enumerate(edited):
+        nights = [night(tmp_path / str(number), day, builds={"baseline": baseline}) for day in (1, 2)]
+        assert trend_of(nights, Value.RATIO).histories[0].entries[0].baseline_sha256 is None
+
+
 def test_another_host_is_not_of_the_history(tmp_path: Path) -> None:
     """Host, kernel and machine are listed where they differ."""
     other = night(tmp_path, 2, host={**HOST, "kernel_release": "7.0"}, experiment=EXPERIMENT + "[machine]\nvcpus = 9\n")

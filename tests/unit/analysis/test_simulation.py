@@ -8,8 +8,10 @@ import pytest
 from scipy import stats
 
 from lab.analysis.campaigns import called
+from lab.analysis.findings import failures_of
 from lab.analysis.signflip import Array, intervals, p_values
 from lab.analysis.verdict import Interval, Numbers, Verdict, judge
+from lab.record import Arm, Cell, Outcome, Point, RunRecord, ScheduledRun
 from lab.units import Better
 
 ALPHA, SMALLEST = 0.05, 0.02
@@ -210,3 +212,26 @@ def two_sessions(noise: Noise, *, effect: float) -> tuple[list[Verdict], list[Ve
     moved = list(zip(np.exp(control.low), np.exp(control.high), strict=True))
     p = p_values(measured)[0]
     return judged(measured, p, moved), judged(measured, p)
+
+
+def failing_alike(rng: np.random.Generator, share: float) -> list[RunRecord]:
+    """Return the records of 3 points and 6 blocks, in which a share of attempts hang; they are tried twice."""
+    records = []
+    for arm in Arm:
+        for place in range(18):
+            run = ScheduledRun(1 + place // 3, 1 + place % 3, Cell(arm, Point.from_levels({"t": place % 3})), 1)
+            for attempt in (1, 2):
+                outcome = Outcome.GUEST_HUNG if rng.random() < share else Outcome.OK
+                records.append(RunRecord(run, attempt, outcome, "2025-02-13T18:00:43Z", 1.0, "f00d", "tcg", {}))
+                if outcome is Outcome.OK:
+                    break
+    return records
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_guests_that_hang_alike_are_seldom_a_finding(share: float) -> None:
+    """Of 200 experiments whose arms hang as often, at most 2.5 % are findings; many are doubts, and so no pass."""
+    rng = np.random.default_rng(20250213)
+    said = [failures_of(failing_alike(rng, share), ALPHA) for _ in range(200)]
+    assert sum(bool(one.findings) for one in said) <= 5
+    assert sum(bool(one.doubts) for one in said) >= 60

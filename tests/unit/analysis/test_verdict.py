@@ -39,6 +39,12 @@ def test_the_adjusted_p_decides() -> None:
     assert verdict(replace(FASTER, p_adjusted=0.05)) is Verdict.IMPROVED
 
 
+def test_an_interval_with_no_change_in_it_is_no_finding() -> None:
+    """Beyond 14 blocks p and interval are drawn apart; a report must not call a change that its interval does not."""
+    assert verdict(Numbers(0.97, 0.94, 1.0001, 0.95, 0.0498)) is Verdict.INCONCLUSIVE
+    assert verdict(Numbers(0.97, 0.94, 0.9999, 0.95, 0.0498)) is Verdict.REGRESSED
+
+
 def test_an_interval_that_covers_too_little_rules_nothing_out() -> None:
     """Five blocks cover 93.75 %: however narrow, that is no equivalence at 95 %."""
     assert verdict(Numbers(1.0, 0.999, 1.001, 0.9375, 1.0)) is Verdict.INCONCLUSIVE
