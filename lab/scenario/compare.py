@@ -9,31 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.scenario.perform import ScenarioResult
-from lab.scenario.verdict import Verdict
+from lab.virtio.change import Change, gravest_first
+from lab.virtio.verdict import Verdict
 
 
-def changes(baseline: Sequence[ScenarioResult], candidate: Sequence[ScenarioResult]) -> tuple[str, ...]:
-    """Return a sentence for each scenario whose verdict differs."""
+def changes(baseline: Sequence[ScenarioResult], candidate: Sequence[ScenarioResult]) -> tuple[Change, ...]:
+    """Return each scenario whose verdict differs as a change, what the candidate breaks first."""
     before = {result.name: result for result in baseline}
-    return tuple(
-        _sentence(before[result.name], result)
+    return gravest_first(
+        _change(before[result.name], result)
         for result in candidate
         if result.name in before and before[result.name].verdict is not result.verdict
     )
 
 
-def verdict_of(results: Sequence[ScenarioResult]) -> Verdict:
-    """Return the verdict over all scenarios: failed where one failed, else undecided where one is."""
-    verdicts = {result.verdict for result in results}
-    for verdict in (Verdict.FAILED, Verdict.UNDECIDED):
-        if verdict in verdicts:
-            return verdict
-    return Verdict.PASSED if verdicts else Verdict.UNDECIDED
-
-
-def _sentence(before: ScenarioResult, after: ScenarioResult) -> str:
+def _change(before: ScenarioResult, after: ScenarioResult) -> Change:
     if Verdict.UNDECIDED in (before.verdict, after.verdict):
-        return f"{after.name}: {before.verdict.value} before, {after.verdict.value} now: nothing can be said"
-    verb = "breaks" if after.verdict is Verdict.FAILED else "mends"
-    reason = after.reason if after.verdict is Verdict.FAILED else before.reason
-    return f"the series {verb} {after.name}: {reason}"
+        verdicts = f"the baseline's verdict is {before.verdict}, its own {after.verdict}"
+        return Change(f"could not be compared for {after.name}: {verdicts}", (after.name,), None)
+    if after.verdict is Verdict.FAILED:
+        return Change(f"breaks {after.name}: {after.reason}", (after.name,), better=False)
+    return Change(f"mends {after.name}: {before.reason}", (after.name,), better=True)

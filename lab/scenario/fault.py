@@ -23,6 +23,8 @@ from lab.virtio.tmf.watchdog import Stall, WatchedProcess, wait_or_stall
 _LOOK_S = 20.0
 _PATIENCE_S = 0.5
 _BETWEEN_S = 2.0
+_STUCK_S = 10.0
+"""Between two looks at what completed, where nothing else is asked before it is called a hang."""
 _QMP_S = 2.0
 _OTHER_QUEUES = {Device.VIRTIO_SCSI: 2, Device.VIRTIO_BLK: 0}
 _MAY_BE_THE_HOST = "timer"
@@ -53,8 +55,8 @@ def _hang_of(guest: Guest, err: StageError, make_deadline: Callable[[float], Dea
         stall = _stall(guest)
         return None if stall in (None, Stall.TOO_SLOW) else f"QEMU's main loop does not answer ({stall})"
     before = _completed(guest.monitor)
-    make_deadline(_BETWEEN_S).rest()
-    if _completed(guest.monitor) != before:
+    make_deadline(_STUCK_S if isinstance(err, StuckError) else _BETWEEN_S).rest()
+    if before is None or _completed(guest.monitor) != before:
         return None
     if isinstance(err, StuckError):
         return "no request completes any more"

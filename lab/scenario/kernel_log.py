@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 _BROKEN = re.compile(
-    r"BUG: (?!soft lockup)|Oops|general protection|kernel panic|"
+    r"BUG: (?!soft lockup|workqueue lockup)|Oops|general protection|kernel panic|"
     r"I/O error|Buffer I/O|Medium Error|critical \S+ error|rejecting I/O|"
     r"device offlined|Device not ready|task abort|timed out|hung_task|blocked for more than",
     re.IGNORECASE,
 )
-_STALL = re.compile(r"rcu: INFO: .*stall|soft lockup|clocksource: .*unstable", re.IGNORECASE)
+_STALL = re.compile(r"rcu: INFO: .*stall|soft lockup|workqueue lockup|clocksource: .*unstable", re.IGNORECASE)
 """A guest whose vCPUs do not run for seconds: seen where QEMU gets no CPU time, so it is no finding by itself.
 
 Such a report ends with a "Call Trace:", as one of a bug does; so it is the head of a report that tells.

@@ -25,7 +25,8 @@ from lab.scenario.play import play
 from lab.scenario.service import Mark, Reading, ServiceGap
 from lab.scenario.site import Site, image_folder, keyed, new_image
 from lab.scenario.stage import Stage
-from lab.scenario.verdict import Seen, Verdict
+from lab.scenario.verdict import Seen
+from lab.virtio.verdict import Verdict
 
 _BOOT_S = 90.0
 _VCPUS = 2

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from lab.errors import BootError, CrashError, DeadlineError, GuestError, MonitorError, StageError
 from lab.machine.guest_clock import ClockRate
 from lab.scenario.load import StuckError
 from lab.scenario.service import Mark, Reading, ServiceGap, Wait, gaps_of
+from lab.virtio.verdict import Verdict
 
 WRONG_CLOCK = 0.05
 """By how much the guest's clock may be off before what is counted by it is not reported."""
 _TOO_SLOW_FOR_FIO = "exceeds specified max"
 """fio on a request that took longer than ``max_latency``, by the guest's clock."""
-
-
-class Verdict(StrEnum):
-    """What became of a scenario."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    UNDECIDED = "undecided"
 
 
 @dataclass

@@ -12,6 +12,7 @@ Bottom to top, each module usable and readable without the ones above it::
     virtio_scsi_driver   commands, task management functions, asynchronous queries, events
     hold_server      the disk behind it: an NBD server that holds, releases, fails and logs each request
     qtest_machine    the QEMU process that all of this talks to
+    verdict, change  what came out of asking a binary, and what a second one changes
 
 On top of them, ``lab.virtio.tmf`` is the matrix of task management functions, and ``lab.virtio.load`` a load without
 a guest.

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -34,8 +34,6 @@ CONTROLLER_ID = "scsi0"
 _NO_SUCH_ACCELERATOR = "invalid accelerator"
 _START_S = 20.0
 _ACCESS_S = 5.0
-_WRAPPED = 10
-"""How many times as long it may take with a wrapper: valgrind makes QEMU 50 times as slow."""
 
 _FIRMWARE_BYTES = 65536
 _RESET_VECTOR = 0xFFF0
@@ -258,15 +256,21 @@ class QtestMachine:
                 pass_fds=(files.memory, files.qtest, files.monitor),
             )
         self._stack.callback(_kill, process)
-        patience = _WRAPPED if self.spec.wrapper else 1
-        qtest = QtestClient(our_qtest, timeout_s=patience * _ACCESS_S)
+        slower = slowdown(self.spec.wrapper)
+        qtest = QtestClient(our_qtest, timeout_s=slower * _ACCESS_S)
         self._stack.callback(qtest.close)
         try:
-            monitor = Monitor(our_monitor, log=self.folder / "qmp.log", timeout_s=patience * _START_S)
+            monitor = Monitor(our_monitor, log=self.folder / "qmp.log", timeout_s=slower * _START_S)
         except (MonitorError, DeadlineError) as err:
-            raise process.failure("starting QEMU for qtest") from err
+            told = process.start_failure("starting QEMU for qtest", err).message
+            raise BootError(told) from err  # which holds what the log does; that goes with its folder
         self._stack.callback(monitor.close)
         return process, monitor, qtest
+
+
+def slowdown(wrapper: Sequence[str]) -> int:
+    """Return how many times as long things may take with a wrapper; valgrind makes QEMU 50 times as slow."""
+    return 10 if wrapper else 1
 
 
 def start_machine(spec: QtestSpec, folder: Path) -> QtestMachine:

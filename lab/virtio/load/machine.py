@@ -31,7 +31,7 @@ from lab.virtio.load.layout import QueueLayout, memory_mib_for, place_queue
 from lab.virtio.load.ring import Ring
 from lab.virtio.load.workload import Direction, Workload
 from lab.virtio.qtest_client import QtestClient
-from lab.virtio.qtest_machine import write_halting_firmware
+from lab.virtio.qtest_machine import slowdown, write_halting_firmware
 from lab.virtio.scsi import SenseKey
 from lab.virtio.virtio_pci import DeviceStatus, VirtioPciDevice, find_virtio_device
 from lab.virtio.virtio_scsi import FIRST_COMMAND_QUEUE, Lun, command_response
@@ -42,8 +42,6 @@ _FEATURE_INDIRECT = 1 << 28
 _START_S = 20.0
 _ENDING_S = 1.0
 _ANSWER_S = 5.0
-_WRAPPED = 10
-"""How many times as long things may take with a wrapper: valgrind makes QEMU 50 times as slow."""
 _ATTENTIONS = 4
 """A LUN may have several things to say before it answers; after a reset QEMU has one."""
 _OTHER_MIB = 8
@@ -140,7 +138,7 @@ def load_machine(
         stack.callback(ram.close)
         process, monitor, qtest = _started(qemu, spec, ram, evidence, stack, wrapper)
         try:
-            registers = QtestClient(qtest, timeout_s=(_WRAPPED if wrapper else 1) * _ANSWER_S)
+            registers = QtestClient(qtest, timeout_s=slowdown(wrapper) * _ANSWER_S)
             device = find_virtio_device(registers)
             layouts, doorbells = _bring_up(device, ram, workload)
             memory = mmap.mmap(ram.fd, ram.size)
@@ -172,9 +170,9 @@ def _started(
         process = QemuProcess(argv, log=evidence / QEMU_LOG, pass_fds=(wiring.memory, wiring.qtest, wiring.monitor))
     stack.callback(process.stop)
     try:
-        monitor = Monitor(our_monitor, log=evidence / "qmp.log", timeout_s=(_WRAPPED if wrapper else 1) * _START_S)
+        monitor = Monitor(our_monitor, log=evidence / "qmp.log", timeout_s=slowdown(wrapper) * _START_S)
     except StageError as err:
-        raise process.failure("starting QEMU without a guest") from err
+        raise process.start_failure("starting QEMU without a guest", err) from err
     stack.callback(monitor.close)
     return process, monitor, our_qtest
 

@@ -22,8 +22,8 @@ from lab.virtio.qtest_machine import LogicalUnit, QtestMachine, QtestSpec, start
 from lab.virtio.scratch import remove_left_folders, scratch_folder
 from lab.virtio.tmf.case import NUM_QUEUES
 from lab.virtio.tmf.controller import controller_mapping
-from lab.virtio.tmf.judge import Verdict
 from lab.virtio.tmf.watchdog import crash_text
+from lab.virtio.verdict import Verdict
 
 _SANITISER = ("AddressSanitizer", "UndefinedBehaviorSanitizer", "runtime error:", "ThreadSanitizer", "LeakSanitizer")
 _QMP_S = 10.0

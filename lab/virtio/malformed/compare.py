@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lab.virtio.change import Change, gravest_first
 from lab.virtio.malformed.attempt import MalformedResult
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.verdict import Verdict
 
 
 def malformed_changes(baseline: Sequence[MalformedResult], candidate: Sequence[MalformedResult]) -> tuple[Change, ...]:

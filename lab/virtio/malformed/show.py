@@ -10,7 +10,7 @@ from lab.command import text_from_argv
 from lab.virtio.malformed.attempt import MalformedResult
 from lab.virtio.malformed.case import malformed_cases
 from lab.virtio.malformed.fuzz import Fuzzed
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.verdict import Verdict
 
 _NAME_WIDTH = 48
 

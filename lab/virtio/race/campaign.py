@@ -65,6 +65,7 @@ class Performers:
             count or min(2 * (os.cpu_count() or 1), 32),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_die_with_parent,
+            initargs=(os.getpid(),),
         )
 
     def perform(self, schedules: Sequence[Schedule], evidence: Path | None) -> Iterator[tuple[int, RaceResult]]:
@@ -178,7 +179,15 @@ def _reduced(performers: Performers, finding: Finding, progress: Progress) -> Fi
     return replace(finding, shortest=schedule.with_steps(shortest), failed=failed, performed=_CONFIRMATIONS)
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end this worker, and with it its QEMU, when the lab is killed."""
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel end this worker, and with it its QEMU, when the lab is killed.
+
+    A worker takes a second to be loaded. If the lab was killed meanwhile, the kernel says nothing any more, and the
+    worker would wait for work for ever: it holds the other end of that pipe itself.
+
+    :param parent: process id of the lab.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the lab itself is interrupted, and tells us
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

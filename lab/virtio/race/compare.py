@@ -1,7 +1,7 @@
 """Findings of two binaries to what the second one changes: each schedule that only one of them failed is given to both.
 
 A race fails now and then, so that one binary failed it and the other did not says nothing by itself. The other one
-performs the shortest schedule, too, and the chance that all failures were on one side (Fisher's exact test) decides.
+performs the shortest schedule, too, and the chance of so many failures on one side (Fisher's exact test) decides.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ def race_changes(
     return gravest_first(broken + mended)
 
 
-def chance_of_one_side(failed: int, performed: int, others: int) -> float:
-    """Return how likely all failures are on one side by luck alone.
+def chance_of_so_many(failed: int, performed: int, elsewhere: int, others: int) -> float:
+    """Return how likely one side has so many of the failures, or more, by luck alone.
 
-    :param failed: times that one side failed, in ``performed`` performances; the other never did in ``others``.
+    :param failed: times that it failed, in ``performed`` performances; the other failed ``elsewhere`` of ``others``.
     """
-    return math.comb(performed, failed) / math.comb(performed + others, failed)
+    failures = failed + elsewhere
+    dealt = range(failed, min(performed, failures) + 1)
+    ways = sum(math.comb(performed, mine) * math.comb(others, failures - mine) for mine in dealt)
+    return ways / math.comb(performed + others, failures)
 
 
 def _key(finding: Finding) -> tuple[str, str]:
@@ -53,8 +56,9 @@ def _change(finding: Finding, count: Count, *, better: bool) -> Change:
     fault = f"{finding.fault.kind}" + (f": {finding.fault.gist}" if finding.fault.gist else "")
     what = f"{fault} ({counts} performances of seed {finding.shortest.seed}, {len(finding.shortest.steps)} steps)"
     cases = (f"seed-{finding.shortest.seed}",)
+    if chance_of_so_many(finding.failed, finding.performed, failed, performed) > _ALPHA:
+        luck = f"may {'mend' if better else 'break'} this, or it was luck"
+        return Change(f"{'shows what the baseline shows, too' if failed else luck}: {what}", cases, None)
     if failed:
-        return Change(f"shows what the baseline shows, too: {what}", cases, None)
-    if chance_of_one_side(finding.failed, finding.performed, performed) > _ALPHA:
-        return Change(f"may {'mend' if better else 'break'} this, or it was luck: {what}", cases, None)
+        return Change(f"shows this {'less' if better else 'more'} often than the baseline: {what}", cases, better)
     return Change(f"{'mends' if better else 'breaks'} this: {what}", cases, better)

@@ -31,6 +31,7 @@ _MAX_ATTENTIONS = 8
 _CLOCK_STEP_NS = 100_000_000
 _STEP_CLOCK_EVERY = 20
 _EIO = 5
+_EVENT_S = 0.01
 
 
 class Race:
@@ -73,8 +74,7 @@ class Race:
             self._pause(step.pause_us / 1e6)
             with suppress(DeadlineError):  # the main loop is blocked; whether for good is seen at the end
                 self._begin(step)
-        self._take_away_what_holds()
-        if self._wait("everything to end", self.everything_ended):
+        if self._take_away_what_holds() and self._wait("everything to end", self.everything_ended):
             self._pause(_SETTLE_S)
             self._look_after()
         self.history.refused = [f"{text}: {command.error}" for text, command in self._running if command.error]
@@ -155,6 +155,16 @@ class Race:
         self._machine.disk.release_all()
         self._wait_for_qmp()
         self._machine.monitor.wait_event("RESET", timeout_s=_PATIENCE_S)
+        self._find_device_again()
+
+    def _was_reset(self) -> bool:
+        try:
+            self._machine.monitor.wait_event("RESET", timeout_s=_EVENT_S)
+        except DeadlineError:
+            return False
+        return True
+
+    def _find_device_again(self) -> None:
         self._traffic.drop_all()
         self._machine.driver = VirtioScsi(find_virtio_device(self._machine.qtest), self._machine.memory)
         self._traffic.driver = self._machine.driver
@@ -187,7 +197,8 @@ class Race:
     def _has_qtest_clock(self) -> bool:
         return self._machine.spec.accelerator is Accelerator.QTEST
 
-    def _take_away_what_holds(self) -> None:
+    def _take_away_what_holds(self) -> bool:
+        """Let everything go on, and tell whether it can: a machine that is being reset has to come to its end."""
         self._traffic.end_load()
         self._machine.disk.release_all()
         done = {disturbance.action for disturbance in self.history.disturbances}
@@ -195,9 +206,13 @@ class Race:
             self._start(throttle_limit(0))
         if Action.STOP in done:
             self._start(("cont", {}))
-        if self._being_reset:
-            with suppress(DeadlineError):
-                self._restart_driver()
+        if not self._being_reset or self._controller_gone:
+            return True
+        if not self._wait("the machine to be reset", self._was_reset):  # late on a busy host, and no hang of its own
+            return False
+        with suppress(DeadlineError):
+            self._find_device_again()
+        return True
 
     def _wait(self, what: str, check: Callable[[], bool]) -> bool:
         """Wait for something that has to happen; on a stall, note it."""

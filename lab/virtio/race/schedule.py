@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,7 @@ FORMAT = 1
 
 _MOST_QUEUES = 64
 _MOST_STEPS = 1000
+_MOST_IOTHREADS = 64
 _MOST = {"unit": 64, "queue": _MOST_QUEUES, "count": 1000, "function": 0xFFFFFFFF, "pause_us": 1_000_000}
 """Of a step; far more than is ever drawn."""
 _LONGEST_PAUSES_US = 60_000_000
@@ -158,13 +159,13 @@ def schedule_from_text(text: str) -> Schedule:
         schedule = Schedule(
             seed=_whole("seed", data["seed"], 1 << 64),
             mapping=str(data["mapping"]),
-            iothreads=tuple(_id(name) for name in data["iothreads"]),
-            controller=_controller(data["controller"]),
+            iothreads=_iothreads(data["iothreads"]),
+            controller=_controller(data["controller"], data["iothreads"]),
             num_queues=_whole("num_queues", data["num_queues"], _MOST_QUEUES),
             backing=Backing(data["backing"]),
             steps=tuple(_step(item) for item in data["steps"]),
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as err:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as err:
         raise InputError(
             f"not a schedule of a race: {err}", remedy="give the schedule.json that the lab wrote"
         ) from err
@@ -175,9 +176,23 @@ def schedule_from_text(text: str) -> Schedule:
     return schedule
 
 
-def _controller(properties: Any) -> dict[str, object]:
+def _iothreads(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or len(names) > _MOST_IOTHREADS or len(set(map(_id, names))) < len(names):
+        raise ValueError(f"IOThreads are a list of at most {_MOST_IOTHREADS}, each once")
+    return tuple(names)
+
+
+def _controller(properties: Any, iothreads: Sequence[str]) -> dict[str, object]:
     if not isinstance(properties, dict) or not properties.keys() <= _PROPERTIES:
         raise ValueError("a controller has properties that make no mapping")
+    parts = properties.get("iothread-vq-mapping", [])
+    named = [*([properties["iothread"]] if "iothread" in properties else []), *(part["iothread"] for part in parts)]
+    unknown = next((name for name in named if name not in iothreads), None)
+    if unknown is not None:
+        raise ValueError(f"the controller's IOThread {unknown!r} is not there")
+    for part in parts:
+        for queue in part.get("vqs", ()):
+            _whole("vqs", queue, _MOST_QUEUES + 1)  # the ctrl and event queue count in some dialects
     return properties
 
 

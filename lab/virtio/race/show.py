@@ -13,7 +13,7 @@ from lab.command import text_from_argv
 from lab.virtio.race.attempt import RaceResult
 from lab.virtio.race.campaign import Finding
 from lab.virtio.race.script import script_from_schedule
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.verdict import Verdict
 
 _TEXT_LINES = 4
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from lab.virtio.change import Change, gravest_first
 from lab.virtio.tmf.case import situation
-from lab.virtio.tmf.judge import Verdict, answer_of, function_text
+from lab.virtio.tmf.judge import answer_of, function_text
 from lab.virtio.tmf.matrix import TmfResult
+from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import tmf_text
 
 

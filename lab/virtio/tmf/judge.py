@@ -6,42 +6,18 @@ ends has ended when the function is answered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from lab.errors import ExitCode
 from lab.virtio.tmf.observation import Ending, Observation
 from lab.virtio.tmf.oracle import CommandExpectation, Expectation
 from lab.virtio.tmf.plan import Plan, PlannedCommand
 from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall
+from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import Lun, Response, response_text
 
 _SUCCESS = (Response.OK, Response.FUNCTION_SUCCEEDED)
 _RESET_SENSE = "UNIT_ATTENTION 29/"
-
-
-class Verdict(StrEnum):
-    """What came out of a case."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    UNDECIDED = "undecided"
-
-    @classmethod
-    def of_all(cls, verdicts: Iterable[Verdict]) -> Verdict:
-        """Return what came out of several: failed where one did, else undecided where one is, else passed."""
-        found = set(verdicts)
-        return next((verdict for verdict in (cls.FAILED, cls.UNDECIDED) if verdict in found), cls.PASSED)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """What ``lab`` tells the shell (docs/exit-codes.md)."""
-        return {
-            Verdict.PASSED: ExitCode.DONE,
-            Verdict.FAILED: ExitCode.FINDING,
-            Verdict.UNDECIDED: ExitCode.UNDECIDED,
-        }[self]
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,14 @@ from lab.virtio.qtest_machine import QtestMachine, QtestSpec, start_machine
 from lab.virtio.scratch import remove_left_folders, scratch_folder
 from lab.virtio.tmf.case import NUM_QUEUES, TmfCase
 from lab.virtio.tmf.controller import controller_mapping
-from lab.virtio.tmf.judge import Judgement, Verdict, judge
+from lab.virtio.tmf.judge import Judgement, judge
 from lab.virtio.tmf.observation import Observation
 from lab.virtio.tmf.oracle import Expectation, expectation
 from lab.virtio.tmf.perform import Performance
 from lab.virtio.tmf.plan import UNITS, Plan, plan_from_case
 from lab.virtio.tmf.watchdog import Stall, crash_text, examine_stall
 from lab.virtio.tmf.witness import EVENTS
+from lab.virtio.verdict import Verdict
 
 _ATTEMPTS = 3
 """A case that could not be decided is performed again, on another machine."""

@@ -10,11 +10,12 @@ from typing import Any
 from lab.command import text_from_argv
 from lab.units import text_from_seconds
 from lab.virtio.tmf.case import LunState, TagState, TmfCase, situation
-from lab.virtio.tmf.judge import Verdict, answer_of, function_text
+from lab.virtio.tmf.judge import answer_of, function_text
 from lab.virtio.tmf.matrix import TmfResult
 from lab.virtio.tmf.observation import Ending
 from lab.virtio.tmf.oracle import CommandExpectation
 from lab.virtio.tmf.plan import PlannedCommand
+from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import tmf_text
 
 _HEADS = {

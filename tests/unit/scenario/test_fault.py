@@ -101,6 +101,16 @@ def test_a_machine_whose_requests_complete_is_late(
     assert len(saved) == 2  # undecided, so whoever wonders why needs it the more
 
 
+@pytest.mark.parametrize("error", [DeadlineError("waited"), StuckError("fio")])
+def test_a_qemu_that_does_not_say_what_completed_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: list[int], error: StageError
+) -> None:
+    """It answered one question and was too slow for the next: two silences are not the same number twice."""
+    stall_is(monkeypatch, Stall.ASLEEP)
+    assert asked(guest_of(tmp_path, {"query-status": {}, "query-blockstats": SILENT}), error) is None
+    assert len(saved) == 1
+
+
 def test_a_request_that_never_completes_is_a_fault_whatever_qemu_does_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: list[int]
 ) -> None:

@@ -30,8 +30,9 @@ def test_vcpus_that_did_not_run_are_told_apart() -> None:
     """Seen where QEMU gets no CPU time: nothing is broken by it."""
     stall = "[  40.1] rcu: INFO: rcu_preempt self-detected stall on CPU"
     lockup = "[  41.2] watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [fio:123]"
-    said = f"{stall}\n[  40.1] Call Trace:\n{lockup}\n[  41.2] Call Trace:\n"
-    assert stall_lines(said) == (stall, lockup) and broken_lines(said) == ()
+    pool = "[  42.0] BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 35s!"
+    said = f"{stall}\n[  40.1] Call Trace:\n{lockup}\n[  41.2] Call Trace:\n{pool}\n"
+    assert stall_lines(said) == (stall, lockup, pool) and broken_lines(said) == ()
 
 
 def test_a_flood_is_cut() -> None:

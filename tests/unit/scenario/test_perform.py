@@ -17,8 +17,8 @@ from lab.scenario.catalogue import Scenario
 from lab.scenario.load import Load
 from lab.scenario.perform import Ground, perform
 from lab.scenario.stage import ScenarioError, Stage
-from lab.scenario.verdict import Verdict
 from lab.testing import FakeShell
+from lab.virtio.verdict import Verdict
 from tests.unit.experiment.made_up import IMAGE
 from tests.unit.scenario.staged import QUIET, staged
 from tests.unit.scenario.test_load import ENDED

@@ -7,7 +7,8 @@ from lab.machine.guest_clock import ClockRate
 from lab.scenario.load import StuckError
 from lab.scenario.service import Mark, Reading
 from lab.scenario.stage import ScenarioError
-from lab.scenario.verdict import Seen, Verdict
+from lab.scenario.verdict import Seen
+from lab.virtio.verdict import Verdict
 
 LATE = WorkloadError(
     "fio lost data, or a request failed: fio: latency of 61000 msec exceeds specified max (60000 msec)"

@@ -55,7 +55,7 @@ class CountedMachine:
         self.answer = GOOD
         self.heap = 0
         self.odd, self.every = 0, 2
-        """What every so manieth large burst pays for something else."""
+        """What a large burst pays for something else, and which of them do: every second one."""
         self.writes = True
         self.done: list[tuple[str, Mapping[str, Any]]] = []
         self.spec = SimpleNamespace(iothreads=("t0", "t1"))

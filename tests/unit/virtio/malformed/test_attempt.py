@@ -19,7 +19,7 @@ from lab.virtio.malformed.perform import Outcome, Reaction
 from lab.virtio.malformed.request import MalformedRequest
 from lab.virtio.malformed.session import FuzzSession
 from lab.virtio.qtest_machine import QtestSpec
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import CommandResponse
 
 REQUEST = MalformedRequest(2, ())

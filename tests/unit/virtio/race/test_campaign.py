@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,6 +69,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> Attempts:
 
     def pool(count: int, **options: Any) -> Executor:
         assert count > 0 and options["initializer"] is campaign._die_with_parent
+        assert options["initargs"] == (os.getpid(),)
         return ThreadPoolExecutor(count)
 
     monkeypatch.setattr(campaign, "ProcessPoolExecutor", pool)
@@ -148,3 +153,15 @@ def result(schedule: Schedule, *faults: Fault) -> RaceResult:
     """Return what one performance showed; by default what its steps say."""
     judgement = RaceJudgement(faults or by_steps(schedule))
     return RaceResult(schedule, judgement, 1, 1, (), "qemu", None, 0.1)
+
+
+@pytest.mark.parametrize(("parent", "killed"), [(os.getppid(), []), (os.getppid() + 1, [signal.SIGKILL])])
+def test_a_worker_whose_lab_is_gone_ends(monkeypatch: pytest.MonkeyPatch, parent: int, killed: list[int]) -> None:
+    """The kernel tells a worker of a death to come, and not of one that was while the worker was being loaded."""
+    seen: list[int] = []
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda how, signals: None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(prctl=lambda *words: asked.append(words)))
+    monkeypatch.setattr(os, "kill", lambda pid, number: seen.append(number))
+    campaign._die_with_parent(parent)
+    assert seen == killed and asked == [(1, signal.SIGKILL)]

@@ -10,7 +10,7 @@ from lab.virtio.backing import Backing
 from lab.virtio.change import Change
 from lab.virtio.race.attempt import RaceResult
 from lab.virtio.race.campaign import Finding
-from lab.virtio.race.compare import chance_of_one_side, race_changes
+from lab.virtio.race.compare import chance_of_so_many, race_changes
 from lab.virtio.race.judge import Fault, FaultKind, RaceJudgement
 from lab.virtio.race.schedule import Schedule
 
@@ -50,7 +50,8 @@ def test_what_both_show_is_no_change() -> None:
         (24, 0, "breaks this", False),
         (6, 0, "breaks this", False),
         (2, 0, "may break this", None),
-        (24, 1, "shows what", None),
+        (24, 1, "shows this more often", False),
+        (4, 1, "shows what", None),
     ],
 )
 def test_the_other_binary_is_asked(failed: int, others: int, says: str, better: bool | None) -> None:
@@ -71,7 +72,8 @@ def test_what_is_broken_stands_before_what_is_mended() -> None:
     )
 
 
-def test_the_chance_of_one_side() -> None:
-    """By hand: 3 failures fall on the first 3 of 6 in 1 of 20 ways; a single one on either side in every second."""
-    assert chance_of_one_side(3, 3, 3) == pytest.approx(1 / 20)
-    assert chance_of_one_side(1, 24, 24) == pytest.approx(0.5)
+def test_the_chance_of_so_many() -> None:
+    """By hand: 3 failures fall on the first 3 of 6 in 1 of 20 ways, 2 of them or all in 10; a single one in half."""
+    assert chance_of_so_many(3, 3, 0, 3) == pytest.approx(1 / 20)
+    assert chance_of_so_many(2, 3, 1, 3) == pytest.approx(10 / 20)
+    assert chance_of_so_many(1, 24, 0, 24) == pytest.approx(0.5)

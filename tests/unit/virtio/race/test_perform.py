@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -5,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from lab.errors import DeadlineError
 from lab.testing import FakeClock, FakeMonitor
 from lab.virtio.backing import Backing
 from lab.virtio.hold_server import BlockRequest
@@ -144,3 +146,20 @@ def test_a_controller_that_is_gone_is_left_alone(tmp_path: Path) -> None:
     history = performed(model, *HELD_READS, Step(Action.CONTROLLER_DEL), Step(Action.READ), Step(Action.SYSTEM_RESET))
     assert model.told == ["device_del", "system_reset", "query-status"]
     assert len(ends(history)) == 4 and all(command.dropped for command in history.commands)
+
+
+@pytest.mark.parametrize(("looks", "kinds"), [(100, set()), (10**9, {FaultKind.HANG})])
+def test_a_reset_that_comes_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int, kinds: set[FaultKind]
+) -> None:
+    """What the machine had before it is owed no more, however late. A reset that never comes is a hang."""
+    model, asked = RaceModel(tmp_path), itertools.count()
+
+    def wait_event(name: str, *, timeout_s: float) -> None:
+        if next(asked) < looks:
+            raise DeadlineError(f"{name} did not come in {timeout_s} s")
+
+    monkeypatch.setattr(model.monitor, "wait_event", wait_event)
+    monkeypatch.setattr("lab.virtio.race.perform.find_virtio_device", lambda _: model.driver.device)
+    history = performed(model, *HELD_READS, Step(Action.SYSTEM_RESET), Step(Action.RESTART_DRIVER))
+    assert {fault.kind for fault in judge_race(history).faults} == kinds

@@ -56,6 +56,17 @@ def test_steps_can_be_replaced() -> None:
         {"iothreads": [7]},
         {"controller": {"driver": "vfio-pci", "host": "0000:00:02.0"}},
         {"controller": ["iothread"]},
+        {"iothreads": "ab"},
+        {"iothreads": ["t0", "t0"]},
+        {"iothreads": [f"t{number}" for number in range(65)]},
+        {"iothreads": ["t0"], "controller": {"iothread": "t1"}},
+        {"iothreads": ["t0"], "controller": {"iothread": {"t0": 1}}},
+        {"iothreads": ["t0"], "controller": {"iothread": "t" * 500_000}},
+        {"iothreads": ["t0"], "controller": {"iothread-vq-mapping": 5}},
+        {"iothreads": ["t0"], "controller": {"iothread-vq-mapping": ["t0"]}},
+        {"iothreads": ["t0"], "controller": {"iothread-vq-mapping": [{"iothread": "t1"}]}},
+        {"iothreads": ["t0"], "controller": {"iothread-vq-mapping": [{"iothread": "t0", "vqs": [99]}]}},
+        {"iothreads": ["t0"], "controller": {"iothread-vq-mapping": [{"iothread": "t0", "vqs": 5}]}},
     ],
 )
 def test_what_is_no_schedule_is_refused(change: dict[str, object]) -> None:

@@ -7,7 +7,7 @@ from lab.virtio.race.campaign import Finding
 from lab.virtio.race.judge import Fault, FaultKind, RaceJudgement
 from lab.virtio.race.schedule import Action, Schedule, Step, schedule_from_text
 from lab.virtio.race.show import Asked, races_document, races_text, verdict_of_races, write_finding
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.verdict import Verdict
 
 RACE = Schedule(5, "2", ("t0", "t1"), {}, 4, Backing.NULL, (Step(Action.STOP), Step(Action.CONT)))
 FAULT = Fault(FaultKind.CRASH, "QEMU ended by itself with signal SIGABRT", "assertion failed")

@@ -4,10 +4,11 @@ from dataclasses import replace
 import pytest
 
 from lab.virtio.tmf.case import LunState, TagState, TmfCase, matrix_cases
-from lab.virtio.tmf.judge import Judgement, Verdict, function_text
+from lab.virtio.tmf.judge import Judgement, function_text
 from lab.virtio.tmf.observation import Observation
 from lab.virtio.tmf.plan import ADDRESSED, SIBLING
 from lab.virtio.tmf.watchdog import NEW_CONNECTION, SECOND_KICK, Stall
+from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import Response, Tmf
 from tests.unit.virtio.tmf.made_up import (
     NEVER,
@@ -158,17 +159,3 @@ def test_answers_have_the_names_of_functions() -> None:
         "response 77",
         "never answered",
     ]
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "worst", "code"),
-    [
-        ((), Verdict.PASSED, 0),
-        ((Verdict.PASSED,), Verdict.PASSED, 0),
-        ((Verdict.PASSED, Verdict.UNDECIDED), Verdict.UNDECIDED, 4),
-        ((Verdict.UNDECIDED, Verdict.PASSED, Verdict.FAILED), Verdict.FAILED, 1),
-    ],
-)
-def test_the_worst_of_several_is_the_verdict(verdicts: tuple[Verdict, ...], worst: Verdict, code: int) -> None:
-    """One failure fails all; what could not be decided counts only where nothing failed."""
-    assert Verdict.of_all(verdicts) is worst and worst.exit_code == code

@@ -8,12 +8,13 @@ from lab.testing import FakeClock
 from lab.virtio.qtest_machine import QtestMachine
 from lab.virtio.tmf.case import TmfCase, matrix_cases
 from lab.virtio.tmf.controller import controller_mapping
-from lab.virtio.tmf.judge import Judgement, Verdict, judge
+from lab.virtio.tmf.judge import Judgement, judge
 from lab.virtio.tmf.observation import Observation
 from lab.virtio.tmf.oracle import expectation
 from lab.virtio.tmf.perform import Performance
 from lab.virtio.tmf.plan import UNITS, plan_from_case
 from lab.virtio.tmf.watchdog import Stall
+from lab.virtio.verdict import Verdict
 from tests.unit.virtio.tmf.model import Model
 
 
