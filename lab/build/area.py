@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.build.ninja import step_from_line
+from lab.build.ninja import Pace, step_from_line
 from lab.build.recipe import CONFIGURE_INPUTS, TARGETS, area_key, configure_argv
 from lab.build.source import SourceTree
 from lab.build.toolchain import Toolchain, build_environment
@@ -80,13 +80,14 @@ def area_for(source: SourceTree, toolchain: Toolchain) -> WorkArea:
 
 
 @contextmanager
-def marked_dirty(area: WorkArea) -> Iterator[None]:
+def marked_dirty(area: WorkArea, progress: Progress) -> Iterator[None]:
     """Mark the area for the time something builds in it; what a build that was cut short left is discarded first.
 
     A killed compiler, or a power cut, leaves half an object that is newer than its source: ninja takes it for done.
     A build that ended by itself, well or not, left no such thing.
     """
     if area.dirty.exists():
+        progress.say("the last build was cut short, and half an object looks like a whole one: it begins again")
         _discard(area)
     area.dirty.touch()
     sync(area.dirty)
@@ -235,6 +236,7 @@ def _meson_works(build: Path) -> bool:
 def _ninja(area: WorkArea, stage: Stage) -> int:
     steps = 0
     start = time.monotonic()
+    pace = Pace()
 
     def on_line(line: str) -> None:
         nonlocal steps
@@ -242,7 +244,7 @@ def _ninja(area: WorkArea, stage: Stage) -> int:
         if step is not None:
             steps = max(steps, step.done)
             # The stage's own estimate would count configure's time as the first steps'.
-            eta_s = step.eta_s(time.monotonic() - start)
+            eta_s = pace.eta_s(step, time.monotonic() - start)
             stage.update(step.done, step.total, note=f"{step.done}/{step.total} {step.what}", eta_s=eta_s)
 
     run_logged(

@@ -87,7 +87,7 @@ class Builder:
             found = self._found(key, commit)  # another process may have built it while this one waited
             if found is not None:
                 return found
-            with marked_dirty(area):
+            with marked_dirty(area, self.progress):
                 return self._build(area, commit, tree_id, key, title)
 
     def _build(self, area: WorkArea, commit: str, tree_id: str, key: str, title: str) -> Build:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 _STEP = re.compile(r"^\[(\d+)/(\d+)\] (\S.*)$")
@@ -16,9 +17,24 @@ class NinjaStep:
     total: int
     what: str
 
-    def eta_s(self, elapsed_s: float) -> float | None:
-        """Return the seconds to go in proportion to those so far, or None where nothing is done yet."""
-        return elapsed_s * (self.total - self.done) / self.done if self.done else None
+
+class Pace:
+    """What ninja said so far, to the time left.
+
+    A build of QEMU begins with hundreds of small generated files, so steps and time are in no proportion over the
+    whole: the later half of the time counts.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque([(0.0, 0)])
+
+    def eta_s(self, step: NinjaStep, elapsed_s: float) -> float | None:
+        """Return the seconds to go at the pace of the later half of those so far, or None where nothing is done yet."""
+        self._seen.append((elapsed_s, step.done))
+        while len(self._seen) > 2 and self._seen[1][0] <= elapsed_s / 2:
+            self._seen.popleft()
+        then_s, then = self._seen[0]
+        return (elapsed_s - then_s) * (step.total - step.done) / (step.done - then) if step.done > then else None
 
 
 def step_from_line(line: str) -> NinjaStep | None:

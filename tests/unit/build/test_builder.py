@@ -15,6 +15,7 @@ from lab.build.source import source_from_commit
 from lab.command import run_logged
 from lab.errors import CommandError, DeadlineError, HostError, InputError, LabError
 from lab.progress import SilentProgress
+from lab.testing import RecordingProgress
 from tests.unit.build.fake_tree import FILES, SCSI, TOOLCHAIN, commit_again, fake_source
 from tests.unit.series.letters import make_tree
 
@@ -237,7 +238,9 @@ def test_objects_of_a_build_that_was_cut_short_are_not_used(tmp_path: Path, monk
         with pytest.raises(KeyboardInterrupt):
             made.build(made.source.commit, title="base")
     assert area.dirty.exists() and (area.build / "half-an-object").exists()
-    assert made.build(made.source.commit, title="base").steps == 2
+    said = RecordingProgress()
+    assert replace(made, progress=said).build(made.source.commit, title="base").steps == 2
+    assert any("cut short" in line for line in said.lines)
     assert not area.dirty.exists() and not (area.build / "half-an-object").exists()
     assert not list(area.folder.glob("discarded-*"))
 
@@ -252,7 +255,7 @@ def test_an_area_is_dirty_after_what_did_not_end_by_itself(tmp_path: Path, error
     area.build.mkdir()
 
     def build() -> None:
-        with marked_dirty(area):
+        with marked_dirty(area, QUIET):
             assert area.dirty.exists()
             raise error
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.build.ninja import NinjaStep, step_from_line
+from lab.build.ninja import NinjaStep, Pace, step_from_line
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,18 @@ def test_a_line_of_ninja_says_how_far_it_is(line: str, expected: NinjaStep | Non
 
 def test_the_time_left_is_in_proportion() -> None:
     """And unknown before the first step: ninja counts making its own file again as step 0."""
-    assert NinjaStep(1, 4, "x").eta_s(10.0) == 30.0
-    assert NinjaStep(4, 4, "x").eta_s(10.0) == 0.0
+    assert Pace().eta_s(NinjaStep(1, 4, "x"), 10.0) == 30.0
+    assert Pace().eta_s(NinjaStep(4, 4, "x"), 10.0) == 0.0
     step = step_from_line("[0/1] Regenerating build files")
-    assert step is not None and step.eta_s(10.0) is None
+    assert step is not None and Pace().eta_s(step, 10.0) is None
+
+
+def test_quick_steps_at_the_beginning_promise_nothing() -> None:
+    """Five hundred generated files in ten seconds say nothing of a hundred files that take a second each."""
+    pace = Pace()
+    steps = [(done / 50, done) for done in range(50, 501, 50)] + [(10.0 + step, 500 + step) for step in range(1, 31)]
+    said = [pace.eta_s(NinjaStep(done, 600, "x"), elapsed_s) for elapsed_s, done in steps]
+    assert said[-1] == 70.0
 
 
 @given(st.text())
