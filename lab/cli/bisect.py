@@ -38,9 +38,9 @@ from lab.report.tables import FULL_HEADER, full_row, text_table
 from lab.settings import project_dir
 from lab.units import text_from_seconds
 from lab.virtio.tmf.case import TmfCase, matrix_cases
-from lab.virtio.tmf.controller import mappings_of
-from lab.virtio.tmf.judge import Verdict as TmfVerdict
+from lab.virtio.tmf.controller import NAMES, mappings_of
 from lab.virtio.tmf.matrix import run_matrix
+from lab.virtio.verdict import Verdict as TmfVerdict
 
 _ANSWERS = {
     Presence.SHOWN: Answer.SHOWN,
@@ -128,7 +128,15 @@ def _by_job(request: Request, progress: Progress) -> tuple[PatchBuilds, Path, Ju
 
 
 def _by_tmf(request: Request, pattern: str, progress: Progress) -> tuple[PatchBuilds, Path, Judge]:
-    """Return builds, folder and judge for the matrix of task management functions."""
+    """Return builds, folder and judge for the matrix of task management functions.
+
+    :raise InputError: no case has such an id, whatever the binary: said before anything is built.
+    """
+    if not any(fnmatchcase(case.id, pattern) for case in matrix_cases(NAMES)):
+        raise InputError(
+            f"no case of lab tmf fits '{pattern}'",
+            remedy="an id is MAPPING/FUNCTION/TAG/LUN/QUEUE: '*/ABORT_TASK/*', say, takes all cases of a function",
+        )
     builds = _builds(request.arms, progress)
     folder = _begun({"tmf": pattern, **series_question(builds)}, request.results, progress)
 

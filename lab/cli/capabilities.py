@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
-from lab.cli.cells import arms_options
+from lab.cli.binaries import asked_binaries, binary_options
 from lab.cli.output import print_json, print_text, progress_for
-from lab.cli.types import PATH
-from lab.errors import ExitCode, InputError
-from lab.experiment.arms import ArmsRequest, arms_from_request
+from lab.errors import ExitCode
 from lab.machine.capabilities import Capabilities, differences
 from lab.machine.capabilities_probe import capabilities_of
 from lab.machine.mapping import Device
@@ -23,24 +20,19 @@ _RELEASE = re.compile(r"-\d+(?:\.\d+)+$")
 
 
 @click.command()
-@click.option("--qemu", type=PATH, multiple=True, help="A binary to ask, in place of the arms; may be given twice.")
-@arms_options
+@binary_options
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def capabilities(
-    qemu: tuple[Path, ...],
-    as_json: bool,
-    quiet: bool,
-    **named: Any,
-) -> int:
+def capabilities(as_json: bool, quiet: bool, **named: Any) -> int:
     """Show what a QEMU binary can do, asked of the binary itself; of two, also what they differ in.
 
-    Without --qemu, both arms are built (or found in the cache) and compared.
+    With a series both arms are built (or found in the cache) and compared; without one, and without --qemu, the base is
+    asked.
 
     \b
     Example: lab capabilities --qemu /usr/bin/qemu-system-x86_64
     """
-    binaries = _binaries(qemu, ArmsRequest(**named), quiet=quiet)
+    binaries = asked_binaries(named, progress=progress_for(quiet=quiet))
     found = {name: capabilities_of(path) for name, path in binaries.items()}
     one, *others = found.values()
     changes = list(differences(one, others[0])) if others else []
@@ -53,18 +45,6 @@ def capabilities(
     if others:
         print_text("\n".join(changes) or "both can do the same")
     return ExitCode.DONE
-
-
-def _binaries(qemu: tuple[Path, ...], arms: ArmsRequest, *, quiet: bool) -> dict[str, Path]:
-    if qemu:
-        if arms != ArmsRequest():
-            raise InputError("--qemu names binaries, the other options what to build", remedy="leave one of them out")
-        if len(qemu) > 2 or len(set(qemu)) < len(qemu):
-            raise InputError("--qemu names one binary, or two different ones to compare")
-        names = ("binary",) if len(qemu) == 1 else ("baseline", "candidate")
-        return dict(zip(names, qemu, strict=True))
-    built = arms_from_request(arms, progress=progress_for(quiet=quiet))
-    return {"baseline": built.baseline.qemu, "candidate": built.candidate.qemu}
 
 
 def text_from_capabilities(found: Capabilities) -> str:

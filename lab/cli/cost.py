@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from lab.cli.binaries import asked_binaries, binary_options
+from lab.cli.binaries import asked_binaries, binary_options, common_mappings
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.places import require_place
 from lab.cli.types import PATH
-from lab.errors import ExitCode, InputError
+from lab.errors import ExitCode
 from lab.host.packages import require_packages
 from lab.host.requirements import VALGRIND
 from lab.report.captions import plain_caption
@@ -23,7 +23,6 @@ from lab.virtio.cost.measure import CaseCost
 from lab.virtio.cost.operation import NAMES, OPERATIONS
 from lab.virtio.cost.show import change_to_json, cost_table, costliest_functions, difference_table, document
 from lab.virtio.tmf.controller import NAMES as MAPPINGS
-from lab.virtio.tmf.controller import mappings_of
 
 _EXIT_CODES = {
     Change.DEARER: ExitCode.FINDING,
@@ -87,7 +86,9 @@ def cost(
     progress = progress_for(quiet=quiet)
     binaries = asked_binaries(named, progress=progress)
     operations = tuple(one for one in OPERATIONS if not commands or one.name in commands)
-    subjects = [Subject(arm, path, _taken_mappings(path, mappings)) for arm, path in binaries.items()]
+    subjects = [
+        Subject(arm, path, common_mappings({arm: path}, mappings, DEFAULT_MAPPINGS)) for arm, path in binaries.items()
+    ]
     costs = count_costs(subjects, operations, progress=progress)
     if chart is not None:
         _draw(chart, binaries, costs)
@@ -105,18 +106,6 @@ def cost(
     else:
         print_text(difference_table(changes, smallest_effect=effect))
     return int(_EXIT_CODES[gravest(changes)])
-
-
-def _taken_mappings(qemu: Path, asked: Sequence[str]) -> tuple[str, ...]:
-    """Return the mappings to count: those asked for, or the usual ones as far as the binary takes them.
-
-    :raise InputError: one that was asked for is not taken.
-    """
-    taken = mappings_of(qemu)
-    refused = [name for name in asked if name not in taken]
-    if refused:
-        raise InputError(f"{qemu} does not take --mapping {refused[0]}", remedy=f"it takes {', '.join(taken)}")
-    return tuple(name for name in taken if name in (asked or DEFAULT_MAPPINGS))
 
 
 def _draw(chart: Path, binaries: Mapping[str, Path], costs: Mapping[str, Sequence[CaseCost]]) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from lab.cli.binaries import BASELINE, CANDIDATE, asked_binaries, binary_options, place_of_arm, print_arms
+from lab.cli.binaries import (
+    BASELINE,
+    CANDIDATE,
+    asked_binaries,
+    binary_options,
+    common_mappings,
+    on_account_of,
+    place_of_arm,
+    print_arms,
+)
 from lab.cli.output import progress_for
 from lab.cli.places import evidence_folder, evidence_option
 from lab.cli.types import PATH, TEXT
@@ -23,8 +32,8 @@ from lab.virtio.malformed.fuzz import Fuzzed, fuzz
 from lab.virtio.malformed.request import MalformedRequest, request_from_text
 from lab.virtio.malformed.session import FuzzSession
 from lab.virtio.malformed.show import fuzzed_document, fuzzed_text, malformed_document, malformed_text
-from lab.virtio.tmf.controller import NAMES, mappings_of
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.tmf.controller import NAMES
+from lab.virtio.verdict import Verdict
 
 _MAPPINGS = ("none", "2")
 _NONE = "reacts to every request as the baseline does"
@@ -33,18 +42,18 @@ _NONE = "reacts to every request as the baseline does"
 @click.command()
 @binary_options
 @click.option("--mapping", "mappings", type=click.Choice(NAMES), multiple=True, help="Mappings; default: none and 2.")
-@click.option("--only", type=TEXT, metavar="PATTERN", default="*", help="Only cases whose name matches: '*indirect*'.")
+@click.option("--only", type=TEXT, metavar="PATTERN", help="Only cases whose name matches: '*indirect*'.")
 @click.option("--fuzz", "examples", type=click.IntRange(1, 1_000_000), metavar="N", help="N drawn requests instead.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="What --fuzz draws from.")
+@click.option("--seed", type=click.IntRange(0), help="What --fuzz draws from. [1]")
 @click.option("--replay", "stored", type=PATH, metavar="FILE", help="One stored request instead.")
 @evidence_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def malformed(
     mappings: tuple[str, ...],
-    only: str,
+    only: str | None,
     examples: int | None,
-    seed: int,
+    seed: int | None,
     stored: Path | None,
     evidence: Path | None,
     as_json: bool,
@@ -66,24 +75,24 @@ def malformed(
       lab malformed --qemu ~/qemu/build/qemu-system-x86_64 --replay request.json
       lab malformed --tree ~/src/qemu --base v10.0.0 --series my.mbox
     """
-    cases = _cases(stored, only, examples)
+    cases = _cases(only, examples, seed, stored)
+    seed = 1 if seed is None else seed
     folder = evidence_folder(evidence, "malformed")
     progress = progress_for(quiet=quiet)
     binaries = asked_binaries(named, progress=progress)
     places = {arm: place_of_arm(folder, arm, binaries) for arm in binaries}
-    wanted = mappings or _MAPPINGS
-    taken = [name for name in wanted if all(name in mappings_of(qemu) for qemu in binaries.values())]
-    if not taken:
-        raise InputError(f"--mapping {' '.join(wanted)} is not taken", remedy="name a mapping that the binary takes")
+    taken = common_mappings(binaries, mappings, _MAPPINGS)
     drawn: dict[str, Fuzzed] = {}
     if examples is not None:
         taken = taken[-1:]
         for arm, qemu in binaries.items():
-            drawn[arm] = _drawn(qemu, taken[0], examples, seed, places[arm] / "drawn", progress)
+            with on_account_of(arm):
+                drawn[arm] = _drawn(qemu, taken[0], examples, seed, places[arm] / "drawn", progress)
         cases = [any_reaction(f"request drawn on the {arm}", one.finding) for arm, one in drawn.items() if one.finding]
-    results = {
-        arm: run_cases(qemu, cases, taken, evidence=places[arm], progress=progress) for arm, qemu in binaries.items()
-    }
+    results = {}
+    for arm, qemu in binaries.items():
+        with on_account_of(arm):
+            results[arm] = run_cases(qemu, cases, taken, evidence=places[arm], progress=progress)
     documents, texts = {}, []
     for arm, qemu in binaries.items():
         if arm in drawn:
@@ -100,16 +109,19 @@ def malformed(
     return Verdict.of_all(result.verdict for result in results[last]).exit_code
 
 
-def _cases(stored: Path | None, only: str, examples: int | None) -> list[MalformedCase]:
+def _cases(only: str | None, examples: int | None, seed: int | None, stored: Path | None) -> list[MalformedCase]:
     """Return the named cases that are asked for, or the stored one.
 
-    :raise InputError: there are none, the stored one is not good, or requests are to be drawn, too.
+    :raise InputError: there are none, the stored one is not good, or the options contradict each other.
     """
+    if sum(option is not None for option in (only, examples, stored)) > 1 or (seed is not None and examples is None):
+        raise InputError(
+            "--only chooses named cases, --fuzz draws requests (from --seed), and --replay names one",
+            remedy="give one of them; --seed goes with --fuzz",
+        )
     if stored is not None:
-        if examples is not None:
-            raise InputError("--fuzz draws requests, and --replay names one", remedy="leave one of them out")
         return [any_reaction(stored.name, request_from_text(read_text_input(stored, limit_bytes=MIB)))]
-    cases = [case for case in malformed_cases() if fnmatch.fnmatchcase(case.name, only)]
+    cases = [case for case in malformed_cases() if fnmatch.fnmatchcase(case.name, only or "*")]
     if not cases:
         raise InputError(f"no case is called '{only}'", remedy="--json without --only has the names of all cases")
     return cases

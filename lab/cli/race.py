@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from lab.cli.binaries import BASELINE, CANDIDATE, asked_binaries, binary_options, place_of_arm, print_arms
+from lab.cli.binaries import (
+    BASELINE,
+    CANDIDATE,
+    asked_binaries,
+    binary_options,
+    common_mappings,
+    on_account_of,
+    place_of_arm,
+    print_arms,
+)
 from lab.cli.output import progress_for
 from lab.cli.places import evidence_folder, evidence_option
 from lab.cli.types import PATH
@@ -23,8 +32,8 @@ from lab.virtio.race.draw import Theme, draw
 from lab.virtio.race.judge import Fault
 from lab.virtio.race.schedule import Schedule, schedule_from_text
 from lab.virtio.race.show import Asked, races_document, races_text, verdict_of_races, write_finding
-from lab.virtio.tmf.controller import NAMES, mappings_of
-from lab.virtio.tmf.judge import Verdict
+from lab.virtio.tmf.controller import NAMES
+from lab.virtio.verdict import Verdict
 
 _THEMES = tuple(str(theme) for theme in Theme)
 _NONE = "shows nothing that the baseline does not, and the other way round"
@@ -55,8 +64,8 @@ def race(
 ) -> int:
     """Let commands, task management functions and QMP operations race each other, and check what comes of it.
 
-    A seed, the themes and the mappings to choose from decide what is begun and when; how QEMU's threads interleave it
-    they do not. So a failure is reported as n of m, after making its schedule as short as possible, and written as a
+    A seed, the themes and the mappings to choose from decide what is begun and when, but not how QEMU's threads
+    interleave it. So a failure is reported as n of m, after making its schedule as short as possible, and written as a
     script that runs without the lab.
 
     With a series or a candidate both binaries perform the same schedules, and what only one of them failed is given to
@@ -78,14 +87,15 @@ def race(
     folder = evidence_folder(evidence, "races")
     progress = progress_for(quiet=quiet)
     binaries = asked_binaries(named, progress=progress)
-    taken = () if schedules else _taken(binaries, mappings)
-    schedules = schedules or _drawn(seed or 1, count or 100, taken, themes)
+    taken = () if schedules else common_mappings(binaries, mappings)
+    schedules = schedules or _drawn(1 if seed is None else seed, count or 100, taken, themes)
     with ExitStack() as stack:
         performers = {arm: stack.enter_context(Performers(qemu)) for arm, qemu in binaries.items()}
         results, findings = {}, {}
         for arm, pool in performers.items():
             place = place_of_arm(folder, arm, binaries)
-            results[arm] = run_schedules(pool, schedules, evidence=place, progress=progress)
+            with on_account_of(arm):
+                results[arm] = run_schedules(pool, schedules, evidence=place, progress=progress)
             findings[arm] = findings_of(pool, results[arm], reduce=reduce and stored is None, progress=progress)
         changes, shown_too = _changes(performers, findings, progress) if CANDIDATE in binaries else (None, False)
     documents, texts = {}, []
@@ -102,19 +112,6 @@ def race(
 
 def _stored(file: Path) -> Schedule:
     return schedule_from_text(read_text_input(file, limit_bytes=MIB))
-
-
-def _taken(binaries: Mapping[str, Path], mappings: Sequence[str]) -> tuple[str, ...]:
-    """Return the mappings to draw from: those that were named, or those that every binary takes.
-
-    :raise InputError: one that was named is not taken; without it a seed would be another schedule.
-    """
-    taken = [mappings_of(qemu) for qemu in binaries.values()]
-    common = tuple(name for name in NAMES if all(name in names for names in taken))
-    refused = [name for name in mappings if name not in common]
-    if refused:
-        raise InputError(f"--mapping {refused[0]} is not taken", remedy=f"what is: {', '.join(common)}")
-    return tuple(name for name in common if not mappings or name in mappings)
 
 
 def _drawn(seed: int, count: int, mappings: Sequence[str], themes: Sequence[str]) -> list[Schedule]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lab.analysis.compare import Comparison
 from lab.cli.cells import DEFAULT_JOB, WAIT, arms_options, call_to_reproduce, cell_options
 from lab.cli.output import print_json, print_text, progress_for
 from lab.cli.resolve import resolution
@@ -116,16 +117,19 @@ def _run(job: Path, *, quiet: bool, as_json: bool, **options: Any) -> int:
         print_json({"results": str(done.folder), "verdict": verdict, "report": report})
     else:
         print_text(report_text_for_terminal(paths))
-    code, sentence = _exit_code(done, paths.comparison.verdict.value, paths.comparison.exit_code)
+    code, sentence = _exit_code(done, paths.comparison)
     if sentence and not as_json:
         print_text(sentence)
     return int(code)
 
 
-def _exit_code(done: Conducted, verdict: str, code: ExitCode) -> tuple[ExitCode, str]:
+def _exit_code(done: Conducted, comparison: Comparison) -> tuple[ExitCode, str]:
     """Return the exit code: of a demonstration, whether the lab found what was planted; else the comparison's."""
+    code, verdict = comparison.exit_code, comparison.verdict.value
     if not done.known_verdict:
         return code, ""
+    if verdict == done.known_verdict and comparison.findings:
+        return code, f"Demonstration: the series got {verdict}, as it must, and failed besides. Exit code {int(code)}."
     if verdict == done.known_verdict:
         return ExitCode.DONE, f"Demonstration: the series must get {verdict}, and it did. Exit code 0."
     missed = ExitCode.UNDECIDED if code is ExitCode.UNDECIDED else ExitCode.FINDING

@@ -18,20 +18,16 @@ from lab.host.packages import require_packages
 from lab.image.build import build_image
 from lab.image.recipe import load_recipe
 from lab.machine.mapping import Device
-from lab.progress import Progress
+from lab.progress import Progress, headline
 from lab.scenario.catalogue import SCENARIOS, Scenario, scenarios_from_names
-from lab.scenario.compare import changes, verdict_of
+from lab.scenario.compare import changes
 from lab.scenario.perform import Ground, ScenarioResult, perform
-from lab.scenario.verdict import Verdict
 from lab.settings import project_dir
 from lab.units import text_from_seconds
+from lab.virtio.change import Change, text_from_changes
+from lab.virtio.verdict import Verdict
 
 _EXPECTED_S = 12.0
-_EXIT_CODES = {
-    Verdict.PASSED: ExitCode.DONE,
-    Verdict.FAILED: ExitCode.FINDING,
-    Verdict.UNDECIDED: ExitCode.UNDECIDED,
-}
 _ROW = "{:<16} {:<10} {:>5} {:>6} {:>10} {:>10}"
 _HEADER = ("scenario", "verdict", "times", "depth", "standstill", "back after")
 _DEVICES = {"virtio-scsi": Device.VIRTIO_SCSI, "virtio-blk": Device.VIRTIO_BLK}
@@ -74,13 +70,13 @@ def scenario_command(
         return ExitCode.DONE
     chosen = scenarios_from_names(names, _DEVICES[device])
     require_packages()
+    folder = evidence_folder(evidence, "scenario")
     progress = progress_for(quiet=quiet)
     binaries = asked_binaries(named, progress=progress)
     image = build_image(load_recipe(project_dir() / "guest-images" / "default.toml"), progress=progress)
     if accelerator is None:
         baseline = binaries[BASELINE]
         accelerator = probe_accelerator(baseline, _firmware(baseline), image, progress=progress).accelerator
-    folder = evidence_folder(evidence, "scenario")
     results = {}
     for arm, qemu in binaries.items():
         ground = Ground(qemu, _firmware(qemu), image, accelerator, _DEVICES[device])
@@ -89,12 +85,12 @@ def scenario_command(
     if as_json:
         arms_json = {arm: [result.to_json() for result in found] for arm, found in results.items()}
         asked = {arm: str(qemu) for arm, qemu in binaries.items()}
-        print_json(
-            {"accelerator": accelerator, "device": device, "binaries": asked, **arms_json, "changes": list(said)}
-        )
+        shown = [change.to_json() for change in said]
+        print_json({"accelerator": accelerator, "device": device, "binaries": asked, **arms_json, "changes": shown})
     else:
         print_text(_text(results, said, accelerator))
-    return int(_EXIT_CODES[verdict_of(results.get(CANDIDATE, results[BASELINE]))])
+    last = results.get(CANDIDATE, results[BASELINE])
+    return Verdict.of_all(result.verdict for result in last).exit_code
 
 
 def _firmware(qemu: Path) -> tuple[Path, ...]:
@@ -118,7 +114,7 @@ def _perform_all(
             results.append(result)
             progress.say(
                 f"{arm}: {scenario.name} {result.verdict.value} in {text_from_seconds(result.seconds)}"
-                + (f": {result.reason.splitlines()[0]}" if result.reason else "")
+                + (f": {headline(result.reason)}" if result.reason else "")
             )
     return tuple(results)
 
@@ -135,7 +131,7 @@ def _print_list(as_json: bool) -> None:
     print_text("\n".join(f"{one.name:{width}}  {one.summary}" for one in SCENARIOS.values()))
 
 
-def _text(results: Mapping[str, Sequence[ScenarioResult]], said: Sequence[str], accelerator: str) -> str:
+def _text(results: Mapping[str, Sequence[ScenarioResult]], said: Sequence[Change], accelerator: str) -> str:
     lines: list[str] = []
     for arm, found in results.items():
         lines += [f"{arm} ({accelerator})", _ROW.format(*_HEADER)]
@@ -145,7 +141,8 @@ def _text(results: Mapping[str, Sequence[ScenarioResult]], said: Sequence[str], 
                 lines += [f"    {result.reason}", f"    evidence: {result.evidence}"]
             lines += [f"    note: {warning}" for warning in result.warnings]
         lines.append("")
-    lines += said or (["the series changes no verdict"] if CANDIDATE in results else [])
+    if CANDIDATE in results:
+        lines.append(text_from_changes(said, none="changes no verdict"))
     return "\n".join(lines).rstrip("\n")
 
 

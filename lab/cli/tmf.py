@@ -16,6 +16,7 @@ from lab.cli.binaries import (
     asked_binaries,
     binary_options,
     document_of_arms,
+    on_account_of,
     place_of_arm,
     print_arms,
 )
@@ -28,9 +29,9 @@ from lab.report.tmf import draw_tmf, tmf_page
 from lab.virtio.tmf.case import TmfCase, matrix_cases
 from lab.virtio.tmf.compare import changes
 from lab.virtio.tmf.controller import NAMES, mappings_of
-from lab.virtio.tmf.judge import Verdict
 from lab.virtio.tmf.matrix import run_matrix
 from lab.virtio.tmf.show import document, table
+from lab.virtio.verdict import Verdict
 
 _ONLY = """Only cases whose id matches a shell pattern. An id is MAPPING/FUNCTION/TAG/LUN/QUEUE, as in
 4/ABORT_TASK/in-flight/present/queue-0; '*/QUERY_*' takes both queries, '*/being-aborted/*' one state of the tag."""
@@ -84,7 +85,8 @@ def tmf(
         start = time.monotonic()
         place = place_of_arm(folder, arm, binaries)
         title = f"task management of the {arm}"
-        results[arm] = run_matrix(qemu, cases[arm], evidence=place, progress=progress, title=title)
+        with on_account_of(arm):
+            results[arm] = run_matrix(qemu, cases[arm], evidence=place, progress=progress, title=title)
         tables.append(table(qemu, results[arm], time.monotonic() - start))
     documents = {arm: document(binaries[arm], found) for arm, found in results.items()}
     changed = changes(results[BASELINE], results[CANDIDATE]) if CANDIDATE in results else None

@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 import lab.cli.binaries as options
-from lab.cli.binaries import asked_binaries, binary_options
-from lab.errors import InputError
+from lab.cli.binaries import BASELINE, CANDIDATE, asked_binaries, binary_options, common_mappings, on_account_of
+from lab.errors import BootError, FindingError, InputError, LabError
 from lab.experiment.arms import ArmsRequest
 from lab.testing import RecordingProgress
 
+OLD, NEW = Path("old"), Path("new")
 BUILT = SimpleNamespace(
     baseline=SimpleNamespace(qemu=Path("built/base")), candidate=SimpleNamespace(qemu=Path("built/series"))
 )
@@ -34,6 +35,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ArmsRequest]]:
 
         return build
 
+    monkeypatch.setattr(options, "mappings_of", lambda _: ("none",))
     monkeypatch.setattr(options, "arms_from_request", builder("both"))
     monkeypatch.setattr(options, "base_from_request", builder("base"))
     return seen
@@ -97,6 +99,23 @@ def test_what_is_not_named_is_built(
     assert found.get("candidate") == (Path("built/series") if what == "both" else None)
 
 
+@pytest.mark.parametrize(("dead", "kind"), [("series", FindingError), ("base", InputError)])
+def test_a_series_whose_qemu_does_not_start_is_a_finding(
+    requests: list[object], monkeypatch: pytest.MonkeyPatch, dead: str, kind: type[LabError]
+) -> None:
+    """It builds, and cannot be asked for anything; where the base cannot either, it is not the series."""
+
+    def mappings_of(qemu: Path) -> tuple[str, ...]:
+        if qemu.name == dead:
+            raise InputError("it printed: boom")
+        return ("none",)
+
+    monkeypatch.setattr(options, "mappings_of", mappings_of)
+    with pytest.raises(kind, match="boom"):
+        asked("--series", "s")
+    assert requests
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -116,3 +135,21 @@ def test_what_contradicts_itself_is_refused(
     with pytest.raises(InputError, match=message):
         asked(*words)
     assert requests == []
+
+
+def test_mappings_are_those_that_every_binary_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the usual ones the others are left out; one that was named is not, and the binary that refuses it is."""
+    monkeypatch.setattr(options, "mappings_of", lambda qemu: ("none", "1", "2") if qemu == NEW else ("none",))
+    assert common_mappings({"baseline": NEW}, ()) == ("none", "1", "2")
+    assert common_mappings({"baseline": NEW}, ("2", "none")) == ("none", "2")
+    both = {"baseline": OLD, "candidate": NEW}
+    assert common_mappings(both, (), ("none", "2")) == ("none",)
+    with pytest.raises(InputError, match="old does not take --mapping 2"):
+        common_mappings(both, ("none", "2"))
+
+
+@pytest.mark.parametrize(("arm", "kind"), [(CANDIDATE, FindingError), (BASELINE, BootError)])
+def test_a_candidate_that_does_not_start_is_a_finding(arm: str, kind: type[LabError]) -> None:
+    """The baseline has started before, so it is not the host; a baseline that does not start is no finding."""
+    with pytest.raises(kind, match="exit status 1"), on_account_of(arm):
+        raise BootError("QEMU ended with exit status 1")

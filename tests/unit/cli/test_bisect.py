@@ -21,7 +21,7 @@ from lab.host import exclusive
 from lab.record import Arm, Outcome, Point, ScheduledRun
 from lab.series.repository import run_git
 from lab.virtio.tmf.case import TagState, TmfCase
-from lab.virtio.tmf.judge import Verdict as TmfVerdict
+from lab.virtio.verdict import Verdict as TmfVerdict
 from tests.unit.analysis.campaign import Campaign, write_campaign
 from tests.unit.build.fake_tree import FILES, SCSI, TOOLCHAIN
 from tests.unit.experiment.made_up import loaded_job
@@ -272,6 +272,15 @@ def test_a_busy_host_builds_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
 def test_either_a_job_or_the_matrix_is_asked(words: list[str]) -> None:
     """And a profile belongs to a job."""
     assert run(["bisect", *words, "--series", "x.mbox"]) == ExitCode.INPUT
+
+
+def test_a_pattern_that_fits_no_case_is_refused_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A build takes minutes, and a typing error none."""
+    monkeypatch.setattr(verb, "_builds", lambda *_: pytest.fail("built"))
+    assert run(["bisect", "--tmf", "*/ABORT-TASK/*", "--series", "x.mbox"]) == ExitCode.INPUT
+    assert "no case of lab tmf fits '*/ABORT-TASK/*'" in capsys.readouterr().err
 
 
 def test_the_patch_that_breaks_an_answer_is_named(

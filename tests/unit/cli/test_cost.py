@@ -70,7 +70,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a lab without QEMU and without valgrind."""
     fake = Lab(tmp_path)
     monkeypatch.setattr(verb, "count_costs", fake.count_costs)
-    monkeypatch.setattr(verb, "mappings_of", lambda _qemu: ("none", "iothread", "1", "2", "4"))
+    monkeypatch.setattr("lab.cli.binaries.mappings_of", lambda _qemu: ("none", "iothread", "1", "2", "4"))
     monkeypatch.setattr(verb, "require_packages", lambda wanted: None)
     monkeypatch.setattr("lab.cli.binaries.arms_from_request", fake.arms)
     monkeypatch.setattr("lab.cli.binaries.base_from_request", fake.arms)

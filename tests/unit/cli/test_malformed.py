@@ -73,7 +73,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     fake = Machine()
     monkeypatch.setattr(verb, "run_cases", fake.run_cases)
     monkeypatch.setattr(verb, "FuzzSession", fake.session)
-    monkeypatch.setattr(verb, "mappings_of", lambda _: ("none", "2"))
+    monkeypatch.setattr("lab.cli.binaries.mappings_of", lambda _: ("none", "2"))
     return fake
 
 
@@ -159,10 +159,12 @@ def test_what_cannot_be_is_refused(call: Any, tmp_path: Path) -> None:
     """No case, no mapping, no text."""
     with pytest.raises(InputError, match="no case is called 'nothing'"):
         call("--only", "nothing")
-    with pytest.raises(InputError, match="--mapping 4 is not taken"):
-        call("--mapping", "4")
-    with pytest.raises(InputError, match="--fuzz draws requests"):
-        call("--fuzz", "2", "--replay", "x.json")
+    with pytest.raises(InputError, match="does not take --mapping 4"):
+        call("--mapping", "2", "--mapping", "4")
+    contradictions = (("--fuzz", "2", "--replay", "x.json"), ("--fuzz", "2", "--only", "*"), ("--seed", "2"))
+    for words in contradictions:
+        with pytest.raises(InputError, match="--fuzz draws requests"):
+            call(*words)
     file = tmp_path / "stored.json"
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="cannot be read"):

@@ -51,7 +51,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         path.write_text("#!/bin/sh\necho QEMU emulator version 10.0.13\n")
         path.chmod(0o700)
     monkeypatch.setattr(verb, "Performers", Performed)
-    monkeypatch.setattr(verb, "mappings_of", lambda _: ("none", "2"))
+    monkeypatch.setattr("lab.cli.binaries.mappings_of", lambda _: ("none", "2"))
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
 
     def called(*words: str) -> int:
@@ -145,6 +145,8 @@ def test_seeds_follow_each_other(call: Any) -> None:
     call("--seed", "40", "--count", "3", "--mapping", "2", "--theme", "resets")
     assert [schedule.seed for schedule in Performed.schedules] == [40, 41, 42]
     assert {schedule.mapping for schedule in Performed.schedules} == {"2"}
+    call("--seed", "0", "--count", "1")
+    assert [schedule.seed for schedule in Performed.schedules] == [0], "0 is a seed like any other"
 
 
 def test_a_stored_schedule_is_performed_again(call: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +163,7 @@ def test_a_stored_schedule_is_performed_again(call: Any, tmp_path: Path, capsys:
 
 def test_what_cannot_be_is_refused(call: Any, tmp_path: Path) -> None:
     """A mapping that the binary does not take, what would not matter, and a file that is no text."""
-    with pytest.raises(InputError, match="--mapping 4 is not taken"):
+    with pytest.raises(InputError, match="does not take --mapping 4"):
         call("--mapping", "4", "--mapping", "2")
     for words in (("--seed", "3"), ("--theme", "resets"), ("--mapping", "2")):
         with pytest.raises(InputError, match="--replay names a schedule"):

@@ -21,6 +21,7 @@ from lab.experiment.arms import ArmsRequest
 from lab.experiment.conduct import Conducted, Request
 from lab.experiment.job_host import Pin
 from lab.host.accelerator_choice import AcceleratorChoice
+from lab.record import Arm, Outcome
 from lab.report.write import ReportPaths
 from lab.settings import project_dir
 from lab.testing import RecordingProgress
@@ -157,6 +158,18 @@ def test_a_demonstration_is_about_the_lab(
     lab.campaign, lab.known_verdict = campaign, known
     assert run(["run", lab.job]) == code
     assert sentence in capsys.readouterr().out
+
+
+def test_a_demonstration_that_crashes_is_a_finding(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was planted is slowness; a crash beside it is not what the lab was asked to find."""
+    crashed = Campaign(
+        effect=lambda point: 0.5,
+        blocks=8,
+        fails=lambda run: Outcome.QEMU_CRASHED if run.block == 1 and run.cell.arm is Arm.CANDIDATE else None,
+    )
+    lab.campaign, lab.known_verdict = crashed, "REGRESSED"
+    assert run(["run", lab.job]) == ExitCode.FINDING
+    assert "got REGRESSED, as it must, and failed besides. Exit code 1." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("known", ["", "REGRESSED"])

@@ -15,7 +15,7 @@ from lab.errors import ExitCode, InputError
 from lab.scenario.catalogue import SCENARIOS, Scenario
 from lab.scenario.perform import Ground, ScenarioResult
 from lab.scenario.service import ServiceGap
-from lab.scenario.verdict import Verdict
+from lab.virtio.verdict import Verdict
 from tests.unit.cli.test_compare import run
 from tests.unit.experiment.made_up import IMAGE
 
@@ -73,7 +73,7 @@ def test_a_series_that_breaks_something_is_a_finding_in_words(
     performed["candidate"] = Verdict.FAILED
     words = ("mirror", "backup", "--series", "s.mbox", "--evidence", tmp_path / "e", "--quiet")
     assert run(scenario_command, *words) == ExitCode.FINDING
-    assert "the series breaks mirror: data was lost" in capsys.readouterr().out
+    assert "The candidate breaks mirror: data was lost" in capsys.readouterr().out
 
 
 def test_a_series_that_mends_something_exits_with_zero(
@@ -85,7 +85,7 @@ def test_a_series_that_mends_something_exits_with_zero(
     words = ("mirror", *binaries, "--evidence", tmp_path / "e", "--quiet", "--json")
     assert run(scenario_command, *words) == ExitCode.DONE
     value = json.loads(capsys.readouterr().out)
-    assert value["changes"] == ["the series mends mirror: data was lost"]
+    assert value["changes"] == [{"sentence": "mends mirror: data was lost", "better": True, "cases": ["mirror"]}]
     assert Path(value["binaries"]["candidate"]).parent.name == "candidate"
     assert value["baseline"][0]["verdict"] == "failed" and value["candidate"][0]["gaps"][0]["recovery_s"] == 0.7
 
@@ -96,8 +96,11 @@ def test_what_could_not_be_decided_exits_with_four(performed: dict[str, Verdict]
     assert run(scenario_command, "mirror", "--evidence", tmp_path / "e", "--quiet") == ExitCode.UNDECIDED
 
 
-def test_evidence_of_another_call_is_not_overwritten(performed: dict[str, Verdict], tmp_path: Path) -> None:
-    """Nor a file taken for a folder."""
+def test_evidence_of_another_call_is_not_overwritten(
+    performed: dict[str, Verdict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor a file taken for a folder, and that is said before anything is built."""
+    monkeypatch.setattr(module, "asked_binaries", lambda *_words, **_more: pytest.fail("it builds"))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="not empty"):
         run(scenario_command, "mirror", "--evidence", tmp_path, "--quiet")

@@ -62,6 +62,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a lab without QEMU."""
     fake = Lab(tmp_path)
     monkeypatch.setattr(verb, "mappings_of", fake.mappings_of)
+    monkeypatch.setattr("lab.cli.binaries.mappings_of", fake.mappings_of)
     monkeypatch.setattr(verb, "run_matrix", fake.run_matrix)
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     return fake
