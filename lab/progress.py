@@ -150,6 +150,12 @@ def shortened(text: str) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}... ({len(text)} characters)"
 
 
+def headline(text: str) -> str:
+    """Return the first line of a reason, together with the second where the first only announces it: "...:"."""
+    lines = text.splitlines() or [""]
+    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
+
+
 def _is_harmless(char: str) -> bool:
     code = ord(char)
     if code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000:

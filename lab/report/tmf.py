@@ -36,7 +36,10 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """A matrix as it stands in the page; None where there are no cases."""
+    """A matrix as it stands in the page.
+
+    :param rows: of a function; a cell is None where there are no cases.
+    """
 
     arm: str
     binary: str

@@ -16,8 +16,8 @@ from lab.scenario.catalogue import SCENARIOS, Scenario
 from lab.scenario.load import AREA_MIB
 from lab.scenario.perform import Ground, ScenarioResult, perform
 from lab.scenario.stage import Stage
-from lab.scenario.verdict import Verdict
 from lab.settings import cache_dir
+from lab.virtio.verdict import Verdict
 from tests.real.test_run import lab, qemus_of
 
 MIB = 1 << 20

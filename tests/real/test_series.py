@@ -19,8 +19,9 @@ from lab.series.repository import Repository
 from lab.series.scope import scenarios_of, scope_from_files
 from lab.settings import project_dir
 from lab.virtio.tmf.case import LunState, TagState, TmfCase
-from lab.virtio.tmf.judge import Verdict, answer_of
+from lab.virtio.tmf.judge import answer_of
 from lab.virtio.tmf.matrix import Backtraces, run_case
+from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import Tmf
 from tests.real import tmf_deadlock
 

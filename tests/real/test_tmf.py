@@ -24,10 +24,11 @@ from lab.virtio.scsi import ScsiStatus, read_10, write_10
 from lab.virtio.tmf import matrix
 from lab.virtio.tmf.case import LunState, TagState, TmfCase, matrix_cases
 from lab.virtio.tmf.controller import controller_mapping, mappings_of
-from lab.virtio.tmf.judge import Verdict, answer_of
+from lab.virtio.tmf.judge import answer_of
 from lab.virtio.tmf.matrix import Backtraces, TmfResult, run_case, run_matrix
 from lab.virtio.tmf.perform import Performance
 from lab.virtio.tmf.watchdog import NEW_CONNECTION, nudged
+from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import (
     AsyncNotification,
     ControlType,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lab.progress import Progress, SilentProgress, TerminalProgress, columns_of, printable
+from lab.progress import Progress, SilentProgress, TerminalProgress, columns_of, headline, printable
 from lab.testing import FakeClock
 
 
@@ -169,3 +169,20 @@ def test_printable_text_is_harmless(text: str) -> None:
 def test_columns_are_those_of_a_terminal(text: str, columns: int) -> None:
     """Wide characters take two, accents that combine none."""
     assert columns_of(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("fio failed\nfd_io_u error", "fio failed"),
+        (
+            "QEMU ended by itself with signal SIGABRT:\n  Assertion `x' failed.\nmore",
+            "QEMU ended by itself with signal SIGABRT: Assertion `x' failed.",
+        ),
+        ("nothing follows:", "nothing follows:"),
+    ],
+)
+def test_a_headline_does_not_end_where_it_announces_something(text: str, shown: str) -> None:
+    """QEMU's own words are what its reader wants to see, and not a colon."""
+    assert headline(text) == shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -19,7 +19,7 @@ from lab.errors import InputError
 from lab.report.charts.canvas import BLACK, GREEN, GREY, ORANGE, Caption, grid, name_text, save, style
 
 _MOST_CASES = 100_000
-_MOST_ROWS = 100
+_MOST_ROWS = 40
 """More functions, or more situations, than there will ever be: a picture of them has no room in memory."""
 _LOOK = {"failed": ("F", ORANGE, "////", "white"), "undecided": ("?", "#c9c9c9", "....", BLACK)}
 _PASSED = ("P", GREEN, "", "white")
@@ -27,16 +27,19 @@ _CELL_INCHES = (0.82, 0.42)
 _ARMS = ("baseline", "candidate")
 
 
+_Name = Annotated[str, Field(max_length=200)]
+
+
 class _Case(BaseModel):
-    subtype: str
-    mapping: str
-    tag_state: str
-    lun_state: str
+    subtype: _Name
+    mapping: _Name
+    tag_state: _Name
+    lun_state: _Name
     verdict: str
 
 
 class _Document(BaseModel):
-    binary: str
+    binary: str = Field(max_length=4096)
     cases: tuple[_Case, ...] = Field(min_length=1, max_length=_MOST_CASES)
 
 

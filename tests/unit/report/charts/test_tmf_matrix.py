@@ -61,9 +61,11 @@ def test_two_binaries_are_two_panels(tmp_path: Path) -> None:
         ({"binary": "q", "cases": []}, "cases"),
         ({"binary": "q", "cases": [{"subtype": 1}]}, "cases.0"),
         ({"baseline": DOCUMENT}, "candidate"),
+        ({"binary": "q" * 5000, "cases": DOCUMENT["cases"]}, "binary: String should have at most"),
+        ({"binary": "q", "cases": [case("F" * 201, "passed")]}, "cases.0.subtype: String should have at most"),
         ({"baseline": DOCUMENT, "candidate": {"binary": "q"}}, "candidate: cases"),
-        ({"binary": "q", "cases": [case(f"F{n}", "passed") for n in range(101)]}, "101 functions in 1 situations"),
-        ({"binary": "q", "cases": [case("F", "passed", tag=f"T{n}") for n in range(101)]}, "1 functions in 101"),
+        ({"binary": "q", "cases": [case(f"F{n}", "passed") for n in range(41)]}, "41 functions in 1 situations"),
+        ({"binary": "q", "cases": [case("F", "passed", tag=f"T{n}") for n in range(41)]}, "1 functions in 41"),
     ],
 )
 def test_another_document_is_refused(document: Any, key: str) -> None:
