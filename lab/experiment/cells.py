@@ -5,6 +5,7 @@ from __future__ import annotations
 from lab.errors import InputError
 from lab.experiment.disturbed import check_stage
 from lab.experiment.job import LoadedJob, ProfileTable
+from lab.experiment.load import check_fairness
 from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_warnings
 from lab.experiment.schedule import cells_from_points, points_from_factors
 from lab.experiment.without_guest import QTEST, check_without_guest
@@ -38,6 +39,8 @@ def checked_cells(loaded: LoadedJob, profile: ProfileTable) -> tuple[tuple[Cell,
             found = mapping_warnings(machine)
             fio = fio_from_cell(loaded, profile, cell, 0)
             check_stage(loaded.job, machine, fio)
+            if loaded.job.tier != QTEST:
+                check_fairness(loaded.job.judge.metrics, machine, fio)
         except InputError as err:
             raise InputError(f"{loaded.path}: {cell.point.id}: {err.message}", remedy=err.remedy) from err
         warnings |= dict.fromkeys(f"{cell.point.id}: {warning}" for warning in found)

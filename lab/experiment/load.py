@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from lab.errors import DeadlineError, GuestError, StageError, WorkloadError
+from lab.errors import DeadlineError, GuestError, InputError, StageError, WorkloadError
 from lab.machine.cost import Reading, metrics_from_cost, readings_during, steady_cost
 from lab.machine.fairness import jain_index, served_by_queue
 from lab.machine.guest import Guest
@@ -19,6 +19,7 @@ from lab.workload.fio_job import TRACE_LOG, FioJob
 from lab.workload.fio_output import parse_fio_output
 from lab.workload.fio_trace import iops_by_worker, parse_iops_log
 
+_FAIRNESS = "queue_fairness"
 _FIO_GRACE_S = 45.0
 _ANSWER_S = 10.0
 _DISK_S = 10
@@ -148,18 +149,39 @@ def _add_cost(guest: Guest, fio: FioJob, readings: Sequence[Reading], evidence: 
         raise VoidError(strange)
 
 
+def check_fairness(metrics: Collection[str], spec: MachineSpec, fio: FioJob) -> None:
+    """Make sure that a cell has the fairness that its job judges.
+
+    :param metrics: names of what is judged.
+    :raise InputError: it is not known there which worker fills which virtqueue, or only one virtqueue is filled.
+    """
+    workers = _pinned_workers(fio.in_guest("disk", vcpus=spec.vcpus), spec.vcpus)
+    if _FAIRNESS in metrics and len(_served(spec, [1.0] * workers)) < 2:
+        raise InputError(
+            f"there is no {_FAIRNESS} to judge: it needs a single controller, two virtqueues or more that workers "
+            "fill, and a fio job that does not say cpus_allowed",
+            remedy="raise numjobs or num_queues, or judge something else",
+        )
+
+
 def _add_fairness(spec: MachineSpec, fio: FioJob, log: str, measured: Measured) -> None:
-    """Add how evenly the virtqueues were served, where each worker fills a known one of a single controller.
+    """Add how evenly the virtqueues were served, where it is known which worker fills which.
 
     :raise WorkloadError: the log holds something else than the workers' lines.
     """
     workers = _pinned_workers(fio, spec.vcpus)
-    if not workers or len(spec.controllers) != 1:
+    if not workers:
         return
-    served = served_by_queue(iops_by_worker(log, workers), spec.controllers[0].num_queues, spec.vcpus)
-    fairness = jain_index(served.values())
+    fairness = jain_index(_served(spec, iops_by_worker(log, workers)).values())
     if fairness is not None:
-        measured.metrics["queue_fairness"] = fairness
+        measured.metrics[_FAIRNESS] = fairness
+
+
+def _served(spec: MachineSpec, by_worker: Sequence[float]) -> dict[int, float]:
+    """Return what each virtqueue completed; nothing with several controllers, of which a worker fills all."""
+    if len(spec.controllers) != 1:
+        return {}
+    return served_by_queue(by_worker, spec.controllers[0].num_queues, spec.vcpus)
 
 
 def _pinned_workers(fio: FioJob, vcpus: int) -> int:

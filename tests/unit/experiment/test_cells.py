@@ -84,6 +84,26 @@ def test_a_level_that_makes_no_machine_names_job_and_point(tmp_path: Path, facto
     assert error.message.startswith(f"{tmp_path / 'job.toml'}: {words}"), error.message
 
 
+@pytest.mark.parametrize(
+    ("factors", "fits"),
+    [
+        ("numjobs = [4]\nnum_queues = [2, 4]\n", True),
+        ("numjobs = [1]\nnum_queues = [4]\n", False),
+        ("numjobs = [4]\nnum_queues = [1]\n", False),
+        ("numjobs = [4]\ncontrollers = [2]\n", False),
+    ],
+)
+def test_fairness_is_judged_only_where_it_is_measured(tmp_path: Path, factors: str, fits: bool) -> None:
+    """Hours of runs would end in a report without a number."""
+    text = GOOD.replace("iothreads = [1, 2]\niodepth = [1, 64]\n", factors)
+    loaded = loaded_job(tmp_path, text.replace('metrics = ["iops"]', 'metrics = ["queue_fairness"]'))
+    assert loaded.job.judge.metrics == ("queue_fairness",)
+    if fits:
+        assert checked_cells(loaded, loaded.job.profile["quick"])
+    else:
+        assert "there is no queue_fairness to judge" in refusal(loaded).message
+
+
 def test_what_there_is_to_warn_about_is_said_once_for_both_arms(tmp_path: Path) -> None:
     """Six IOThreads for four queues: two idle in each arm."""
     loaded = with_factors(tmp_path, "iothreads = [1, 6]\n")
