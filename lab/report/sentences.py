@@ -49,7 +49,7 @@ def verdict_sentence(comparison: Comparison) -> str:
             found += f" ({low})" if low == high else f" ({low} to {high})"
         parts.append(found)
     metrics = " and ".join(dict.fromkeys(point.metric.title for point in judged))
-    doubt = "; no pass, because the candidate failed more often, see the warnings" if comparison.doubts else ""
+    doubt = "; the candidate failed more often, which may be chance (see the warnings)" if comparison.doubts else ""
     sentence = f"{comparison.verdict.value}: {metrics}, candidate against baseline: {', '.join(parts)}{doubt}."
     return " ".join((sentence, *comparison.mends))
 
