@@ -47,7 +47,7 @@ class Failures:
 
     :param findings: a sentence for each kind that speaks against it.
     :param doubts: a sentence for each kind that it has more often than the baseline, as may be chance: no finding, and
-        no pass either.
+        no pass either. Void runs are one only where chance is unlikely.
     """
 
     findings: tuple[str, ...]
@@ -85,7 +85,7 @@ def failures_of(records: Sequence[RunRecord], alpha: float) -> Failures:
             found.append(text)
         elif once and not elsewhere:
             found.append(f"{text}; if both failed alike, {odds}")
-        else:
+        elif Outcome.VOID not in kind.outcomes or p <= _LUCK:  # a run may be void for what the host did, too
             doubts.append(f"{text}; {odds}")
     return Failures((*found, *always.values()), tuple(doubts))
 
@@ -164,7 +164,7 @@ def _always_failing(records: Sequence[RunRecord]) -> Iterator[tuple[Point, str]]
         if len(failed) < _FEWEST or len(failed) < len(candidate) or not set(_ONCE_IS_ENOUGH).isdisjoint(failed):
             continue  # crashes are told by themselves
         if Outcome.VOID in failed and p_of_failures((len(failed), len(failed)), (0, len(baseline))) > _LUCK:
-            continue  # a run may be void for what the host did, too
+            continue  # likewise, see above
         if baseline and set(baseline) == {Outcome.OK}:
             text = f"the candidate failed in all {len(failed)} attempts ({_counted(failed)}), the baseline in none"
             yield point, f"at {point.id} {text}"

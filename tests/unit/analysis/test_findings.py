@@ -150,6 +150,13 @@ def test_a_guest_that_hangs_and_works_the_second_time_is_no_pass() -> None:
     assert doubt.endswith("chance alone does so in 54 % of cases")
 
 
+@pytest.mark.parametrize(("failed", "doubted"), [(1, 0), (4, 0), (6, 1)])
+def test_void_runs_are_a_doubt_only_where_chance_is_unlikely(failed: int, doubted: int) -> None:
+    """A busy host makes runs void, too; beside none of 6, 6 of 12 come by luck in C(12,6)/C(18,6) = 5.0 %."""
+    records = [*tries(Arm.CANDIDATE, Outcome.VOID, failed, 6), *tries(Arm.BASELINE, Outcome.OK, 0, 6)]
+    assert (len(findings(records)), len(doubts(records))) == (0, doubted)
+
+
 @pytest.mark.parametrize(("failed", "sure"), [(4, False), (10, True)])
 def test_a_guest_that_hangs_far_more_often_is_a_finding(failed: int, sure: bool) -> None:
     """By hand, beside none of 6: 4 of 10 come by luck in C(10,4)/C(16,4) = 11.5 %, 10 of 16 in 8008/646646 = 1.2 %."""
