@@ -22,6 +22,7 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from lab.analysis.verdict import Verdict
 from lab.files import write_atomically
@@ -53,6 +54,7 @@ _MOST_VECTORS = 2000
 
 _NOT_XML = re.compile("[\ufffe\uffff]")
 _RC: Any = {
+    "figure.autolayout": False,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
@@ -127,18 +129,32 @@ def save(figure: Figure, path: Path, caption: Caption) -> None:
     _add_words(figure, caption)
     for line in (line for box in figure.axes for line in box.lines):
         line.set_rasterized(len(line.get_xdata()) > _MOST_VECTORS)  # type: ignore[arg-type]  # an array has a length
-    write_atomically(path, _rendered(figure, "png", dict(caption.metadata)))
-    figure.set_layout_engine("none")  # everything has its place now; finding it again would take as long as drawing
     about = {("Creator" if key == "Software" else key): value for key, value in caption.metadata.items()}
-    drawn = _rendered(figure, "svg", {**about, "Date": None}).decode()
-    write_atomically(path.with_suffix(".svg"), _NOT_XML.sub("\ufffd", drawn).encode())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a title may be in any script
+        _lay_out(figure)
+        pixels = _rendered(figure, "png", dict(caption.metadata))
+        vectors = _rendered(figure, "svg", {**about, "Date": None}).decode()
+    write_atomically(path, pixels)
+    write_atomically(path.with_suffix(".svg"), _NOT_XML.sub("\ufffd", vectors).encode())
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give everything its place, once for both files.
+
+    The solver adds its terms in the order of their addresses in memory, so the last digits of a place differ from call
+    to call; rounded, the same data gives the same bytes.
+    """
+    figure.set_dpi(DPI)
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
+    for box in figure.axes:
+        box.set_position(Bbox(box.get_position(original=True).get_points().round(6)))
 
 
 def _rendered(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a title may be in any script
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
     return buffer.getvalue()
 
 
