@@ -1,8 +1,6 @@
 """The run record: what one boot of one cell left behind, and its JSON form.
 
 Both halves of the lab meet here: experiments write records, analysis reads them. Nothing else is shared.
-
-Format history: 1 is the first version.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from typing import Any, TypeVar
 from lab.errors import InputError
 
 FORMAT = 1
+"""1 is the first version."""
 
 Level = str | int | float | bool
 T = TypeVar("T")
@@ -205,6 +204,7 @@ def json_from_record(record: RunRecord) -> dict[str, Any]:
 
 def record_from_json(value: Any, cells: dict[str, Cell] | None = None) -> RunRecord:
     """Return the record of a JSON object: the inverse of :func:`json_from_record`.
+
     :raise InputError: it is not one; the message names the key.
     """
     scheduled = scheduled_from_json(value, cells)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from lab.build.build import Build
 from lab.experiment.job import LoadedJob
-from lab.experiment.load import Measured
+from lab.experiment.load import Measured, prove_mapping
 from lab.experiment.machines import machine_from_cell, mapping_warnings
-from lab.experiment.without_guest import QTEST, prove_mapping, queue_size_of, workload_from_cell
+from lab.experiment.without_guest import QTEST, queue_size_of, workload_from_cell
 from lab.record import Cell
 from lab.units import COUNTED
 from lab.virtio.cost.measure import CaseCost

@@ -9,12 +9,13 @@ from pathlib import Path
 from lab.errors import DeadlineError, GuestError, InputError, StageError, WorkloadError
 from lab.machine.cost import Reading, metrics_from_cost, readings_during, steady_cost
 from lab.machine.fairness import jain_index, served_by_queue
-from lab.machine.guest import Guest
+from lab.machine.guest import Guest, mapping_objection
 from lab.machine.guest_clock import ClockRate, rate_between, read_clocks
 from lab.machine.guest_settings import settle_guest
 from lab.machine.guest_shell import ShellResult
 from lab.machine.observe import expected_threads, unexpected_thread
 from lab.machine.spec import MachineSpec
+from lab.virtio.load.machine import LoadMachine
 from lab.workload.fio_job import TRACE_LOG, FioJob
 from lab.workload.fio_output import parse_fio_output
 from lab.workload.fio_trace import iops_by_worker, parse_iops_log
@@ -42,6 +43,18 @@ class Measured:
         self.traces: dict[str, tuple[float, ...]] = {}
         self.warnings: list[str] = []
         self.facts: dict[str, object] = {}
+
+
+def prove_mapping(machine: Guest | LoadMachine, evidence: Path) -> None:
+    """Void the run unless every controller has the mapping that was asked for and QEMU did not fall back.
+
+    :param evidence: the folder of the machine's logs.
+    :raise VoidError: one has another mapping, or QEMU runs on without IOThreads.
+    :raise MonitorError: QEMU does not answer.
+    """
+    objection = mapping_objection(machine, machine.spec.controllers, evidence)
+    if objection is not None:
+        raise VoidError(objection)
 
 
 def load(guest: Guest, fio: FioJob, evidence: Path, measured: Measured) -> None:
@@ -155,8 +168,10 @@ def check_fairness(metrics: Collection[str], spec: MachineSpec, fio: FioJob) -> 
     :param metrics: names of what is judged.
     :raise InputError: it is not known there which worker fills which virtqueue, or only one virtqueue is filled.
     """
+    if _FAIRNESS not in metrics:
+        return
     workers = _pinned_workers(fio.in_guest("disk", vcpus=spec.vcpus), spec.vcpus)
-    if _FAIRNESS in metrics and len(_served(spec, [1.0] * workers)) < 2:
+    if len(_served(spec, [1.0] * workers)) < 2:
         raise InputError(
             f"there is no {_FAIRNESS} to judge: it needs a single controller, two virtqueues or more that workers "
             "fill, and a fio job that does not say cpus_allowed",

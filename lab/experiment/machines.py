@@ -86,16 +86,17 @@ def fio_from_cell(loaded: LoadedJob, profile: ProfileTable, cell: Cell, seed: in
         "ramp_time": f"{profile.ramp_time_s}s",
         "time_based": 1,
     }
-    return loaded.fio.with_options(**times, **_fio_levels(cell), randseed=seed)
+    return loaded.fio.with_options(**times, **fio_levels(cell), randseed=seed)
 
 
-def _fio_levels(cell: Cell) -> dict[str, Level]:
+def fio_levels(cell: Cell) -> dict[str, Level]:
+    """Return the levels of a cell that are options of fio, by name."""
     return {name: level for name, level in cell.point.levels if name not in MACHINE_FACTORS | BACKEND_FACTORS}
 
 
 def _writes(loaded: LoadedJob, cell: Cell) -> bool:
     """Tell whether the workload of a cell writes; what is not known to read only is taken to write."""
-    fio = loaded.fio.with_options(**_fio_levels(cell))
+    fio = loaded.fio.with_options(**fio_levels(cell))
     return fio.rw.partition(":")[0] not in _READING
 
 

@@ -28,7 +28,7 @@ from lab.errors import (
 from lab.experiment.counted import count_without_guest
 from lab.experiment.disturbed import Performance, ScenarioFailedError, run_disturbed
 from lab.experiment.job import LoadedJob, ProfileTable
-from lab.experiment.load import Measured, VoidError, load
+from lab.experiment.load import Measured, VoidError, load, prove_mapping
 from lab.experiment.machines import fio_from_cell, machine_from_cell, mapping_warnings
 from lab.experiment.placement import narrowed_for
 from lab.experiment.slowdown import slowed_cell
@@ -41,7 +41,7 @@ from lab.host.passport import Limits
 from lab.host.passport_reading import NoiseWatch
 from lab.image.guest_image import GuestImage
 from lab.machine.command_line import GuestBoot
-from lab.machine.guest import Guest, booted, mapping_objection
+from lab.machine.guest import Guest, booted
 from lab.machine.spec import MachineSpec
 from lab.record import Arm, Cell, Outcome, RunRecord, ScheduledRun
 from lab.units import is_measurable
@@ -177,12 +177,12 @@ def _run(run: _Run, measured: Measured) -> None:
         measured.metrics["boot_s"] = guest.boot_s
         try:
             _pin(guest, run)
-            prove(guest)
+            prove_mapping(guest, guest.evidence)
             with run.watch.during():
                 load(guest, fio, run.evidence, measured)
             guest.check_alive()
             measured.warnings += _intruders(guest, run)
-            prove(guest)
+            prove_mapping(guest, guest.evidence)
             _check_places(guest, run)
         except VoidError:
             raise
@@ -248,17 +248,6 @@ def _intruders(guest: Guest, run: _Run) -> tuple[str, ...]:
     """Return warnings on CPUs that the plan gave to an IOThread alone and that QEMU's own workers shared."""
     threads = guest.threads
     return intruders(run.plan, threads.names, threads_of(threads.pid), affinities=run.bench.affinities)
-
-
-def prove(guest: Guest) -> None:
-    """Void the run unless every controller has the mapping that was asked for and QEMU did not fall back.
-
-    :raise VoidError: one has another mapping, or QEMU runs on without IOThreads.
-    :raise MonitorError: QEMU does not answer.
-    """
-    objection = mapping_objection(guest, guest.spec.controllers, guest.evidence)
-    if objection is not None:
-        raise VoidError(objection)
 
 
 def outcome_of(err: StageError) -> Outcome:

@@ -16,9 +16,9 @@ from lab.build.build import Build
 from lab.build.patches import PatchBuild
 from lab.errors import StageError, WorkloadError
 from lab.experiment.job import LoadedJob
-from lab.experiment.load import wait_for_disk
+from lab.experiment.load import prove_mapping, wait_for_disk
 from lab.experiment.machines import machine_from_cell
-from lab.experiment.realise import BOOT_TIMEOUT_S, outcome_of, prove
+from lab.experiment.realise import BOOT_TIMEOUT_S, outcome_of
 from lab.image.guest_image import GuestImage
 from lab.machine.backend import Aio, Cache, FileBackend
 from lab.machine.command_line import GuestBoot
@@ -151,10 +151,10 @@ def _try(guest: Guest) -> None:
     :raise StageError: it did not; which kind says how.
     """
     try:
-        prove(guest)
+        prove_mapping(guest, guest.evidence)
         _verify(guest)
         guest.check_alive()
-        prove(guest)
+        prove_mapping(guest, guest.evidence)
     except StageError as err:
         cause = guest.why(err)
         if cause is err:

@@ -16,17 +16,16 @@ from lab.build.build import Build
 from lab.errors import InputError
 from lab.experiment.job import LoadedJob, ProfileTable
 from lab.experiment.job_tables import BACKEND_FACTORS, MACHINE_FACTORS
-from lab.experiment.load import Measured, VoidError
-from lab.experiment.machines import machine_from_cell, mapping_warnings
+from lab.experiment.load import Measured, VoidError, prove_mapping
+from lab.experiment.machines import fio_levels, machine_from_cell, mapping_warnings
 from lab.host.cpu_plan import CpuPlan
 from lab.host.cpu_plan_apply import Affinities, apply_plan, threads_of, verify_plan
 from lab.image.guest_image import GuestImage
-from lab.machine.guest import mapping_objection
 from lab.machine.mapping import MAIN_LOOP
 from lab.machine.mapping_rules import MappedDevice, check
 from lab.machine.observe import unexpected_thread
 from lab.machine.spec import Controller
-from lab.record import Cell, Level
+from lab.record import Cell
 from lab.units import COUNTED
 from lab.virtio.cost.workload import counted_workload
 from lab.virtio.load.machine import LoadMachine, load_machine, the_controller
@@ -130,10 +129,7 @@ def workload_from_cell(loaded: LoadedJob, cell: Cell, controller: Controller) ->
 
     :raise InputError: it cannot be had without a guest.
     """
-    levels: dict[str, Level] = {
-        name: level for name, level in cell.point.levels if name not in MACHINE_FACTORS | BACKEND_FACTORS
-    }
-    fio = loaded.fio.with_options(**levels)
+    fio = loaded.fio.with_options(**fio_levels(cell))
     return workload_from_fio(
         rw=fio.rw, bs=fio.bs, iodepth=fio.iodepth, numjobs=fio.numjobs, num_queues=controller.num_queues
     )
@@ -212,17 +208,6 @@ def _note(load: Load, workload: Workload, machine: LoadMachine, evidence: Path, 
             f"{load.kicks_again} of {load.kicks} kicks were sent because nothing came back for 10 ms: "
             "the host was busy, the disk is slow, or QEMU missed a notification"
         )
-
-
-def prove_mapping(machine: LoadMachine, evidence: Path) -> None:
-    """Void the run unless QEMU has stored the mapping that was asked for and did not fall back.
-
-    :raise VoidError: it has another one, or runs on without IOThreads.
-    :raise MonitorError: QEMU does not answer.
-    """
-    objection = mapping_objection(machine, machine.spec.controllers, evidence)
-    if objection is not None:
-        raise VoidError(objection)
 
 
 def _pin(machine: LoadMachine, drivers: Mapping[int, str], pin: tuple[CpuPlan, Affinities]) -> None:

@@ -14,6 +14,7 @@ from lab.report.charts import TmfMatrix, matrices_from_json, situation, tmf_char
 from lab.report.html import environment, own, policy
 
 _TITLE = "Task management functions of virtio-scsi"
+_WORST_FIRST = ("failed", "undecided", "passed")
 _SYMBOLS = {"passed": "\u25cf", "failed": "\u25bc", "undecided": "\u25c6"}
 
 
@@ -50,7 +51,7 @@ class _Matrix:
     @property
     def verdict(self) -> str:
         """That of its worst case."""
-        return next(name for name in ("failed", "undecided", "passed") if self.summary[name] or name == "passed")
+        return next(name for name in _WORST_FIRST if self.summary[name] or name == "passed")
 
 
 def draw_tmf(png: Path, document: Any, where: str) -> None:
@@ -128,7 +129,7 @@ def _cell(anchor: str, function: str, column: str, cases: Sequence[Mapping[str, 
     if not cases:
         return None
     verdicts = [case["verdict"] for case in cases]
-    verdict = next(name for name in ("failed", "undecided", "passed") if name in verdicts)
+    verdict = next(name for name in _WORST_FIRST if name in verdicts)
     answers = tuple(dict.fromkeys(_answer(case["answer"]) for case in cases))
     return _Cell(function, column, anchor, verdict, verdicts.count(verdict), answers, cases)
 

@@ -7,11 +7,13 @@ each disturbance is held against the second before it.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from lab.units import LARGEST_VALUE
+
+_Number = TypeVar("_Number", int, float)
 
 INTERVAL_S = 0.1
 BEFORE_S = 1.0
@@ -181,14 +183,8 @@ def trace_from_log(text: str) -> tuple[Reading, ...]:
     what is left of it counts.
     """
     sums: dict[int, float] = {}
-    for line in text.splitlines():
-        fields = line.split(",")
-        try:
-            at_ms, iops = int(fields[0]), float(fields[1])
-        except (ValueError, IndexError):
-            continue
-        if 0 <= at_ms < _LATEST_MS and 0 <= iops < LARGEST_VALUE:
-            sums[at_ms] = sums.get(at_ms, 0.0) + iops
+    for at_ms, iops in _values(text, float, LARGEST_VALUE):
+        sums[at_ms] = sums.get(at_ms, 0.0) + iops
     return tuple(Reading(at_ms / 1000, iops) for at_ms, iops in sorted(sums.items()))
 
 
@@ -198,12 +194,18 @@ def waits_from_log(text: str) -> tuple[Wait, ...]:
     Lines that are none are passed over, as those of the trace are.
     """
     longest: dict[int, int] = {}
+    for at_ms, wait_ns in _values(text, int, _LONGEST_WAIT_NS):
+        longest[at_ms] = max(longest.get(at_ms, 0), wait_ns)
+    return tuple(Wait(at_ms / 1000, wait_ns / 1e9) for at_ms, wait_ns in sorted(longest.items()))
+
+
+def _values(text: str, number: Callable[[str], _Number], below: float) -> Iterator[tuple[int, _Number]]:
+    """Yield when, in milliseconds, and what a log of fio holds, passing over what cannot be: too large, or cut off."""
     for line in text.splitlines():
         fields = line.split(",")
         try:
-            at_ms, wait_ns = int(fields[0]), int(fields[1])
+            at_ms, value = int(fields[0]), number(fields[1])
         except (ValueError, IndexError):
             continue
-        if 0 <= at_ms < _LATEST_MS and 0 <= wait_ns < _LONGEST_WAIT_NS:
-            longest[at_ms] = max(longest.get(at_ms, 0), wait_ns)
-    return tuple(Wait(at_ms / 1000, wait_ns / 1e9) for at_ms, wait_ns in sorted(longest.items()))
+        if 0 <= at_ms < _LATEST_MS and 0 <= value < below:
+            yield at_ms, value

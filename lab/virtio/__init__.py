@@ -11,6 +11,7 @@ Bottom to top, each module usable and readable without the ones above it::
     virtio_scsi      requests and responses of virtio-scsi as bytes
     virtio_scsi_driver   commands, task management functions, asynchronous queries, events
     hold_server      the disk behind it: an NBD server that holds, releases, fails and logs each request
+    bare_machine     words and firmware of every QEMU without a guest
     qtest_machine    the QEMU process that all of this talks to
     verdict, change  what came out of asking a binary, and what a second one changes
 

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -23,6 +23,7 @@ from lab.errors import BootError, DeadlineError, LabError, MonitorError
 from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess
 from lab.virtio.backing import Backing, copy_name, node_from_backing, with_throttle
+from lab.virtio.bare_machine import Wiring, bare_machine, slowdown, write_halting_firmware
 from lab.virtio.guest_memory import GuestMemory
 from lab.virtio.hold_server import HoldServer
 from lab.virtio.qtest_client import QtestClient
@@ -34,11 +35,6 @@ CONTROLLER_ID = "scsi0"
 _NO_SUCH_ACCELERATOR = "invalid accelerator"
 _START_S = 20.0
 _ACCESS_S = 5.0
-
-_FIRMWARE_BYTES = 65536
-_RESET_VECTOR = 0xFFF0
-_HALT = bytes((0xFA, 0xF4, 0xEB, 0xFD))
-"""cli; hlt; and back to hlt should anything wake the CPU."""
 
 
 class Accelerator(StrEnum):
@@ -104,32 +100,16 @@ class QtestSpec:
 
 
 @dataclass(frozen=True)
-class InheritedFiles:
-    """File descriptors, and paths, that a QEMU of a spec is started with."""
+class InheritedFiles(Wiring):
+    """What a QEMU of a spec is started with beside that."""
 
-    memory: int
-    qtest: int
-    monitor: int
-    firmware: Path
     disk_socket: Path
     trace_log: Path
 
 
-def write_halting_firmware(path: Path) -> None:
-    """Write a firmware image that stops the CPU at its first instruction, for machines that run no guest."""
-    image = bytearray(_FIRMWARE_BYTES)
-    image[_RESET_VECTOR : _RESET_VECTOR + len(_HALT)] = _HALT
-    path.write_bytes(image)
-
-
 def argv_from_spec(spec: QtestSpec, files: InheritedFiles) -> tuple[str, ...]:
     """Return the command. All devices are in JSON, because QEMU makes those of ``key=value`` form first."""
-    memory = f"memory-backend-file,id=ram,size={spec.memory_mib}M,mem-path=/proc/self/fd/{files.memory},share=on"
-    argv = [*spec.wrapper, str(spec.qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
-    argv += ["-msg", "timestamp=on", "-accel", spec.accelerator, "-machine", "pc,pit=off,memory-backend=ram"]
-    argv += ["-m", f"{spec.memory_mib}M", "-object", memory, "-bios", str(files.firmware)]
-    argv += ["-chardev", f"socket,id=qtest,fd={files.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "none"]
-    argv += ["-chardev", f"socket,id=qmp,fd={files.monitor}", "-mon", "chardev=qmp,mode=control"]
+    argv = [*bare_machine(spec.qemu, spec.accelerator, spec.memory_mib, files, spec.wrapper), "-msg", "timestamp=on"]
     if spec.trace:
         argv += ["-D", str(files.trace_log), *(word for event in spec.trace for word in ("-trace", event))]
     for name in spec.iothreads:
@@ -266,11 +246,6 @@ class QtestMachine:
             raise BootError(told) from err  # which holds what the log does; that goes with its folder
         self._stack.callback(monitor.close)
         return process, monitor, qtest
-
-
-def slowdown(wrapper: Sequence[str]) -> int:
-    """Return how many times as long things may take with a wrapper; valgrind makes QEMU 50 times as slow."""
-    return 10 if wrapper else 1
 
 
 def start_machine(spec: QtestSpec, folder: Path) -> QtestMachine:

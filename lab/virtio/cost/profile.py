@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from lab.errors import StageError
 
@@ -47,7 +46,7 @@ def profile_from_file(path: Path) -> Profile:
 
     :raise StageError: the file is no profile, or cut short.
     """
-    with _opened(path) as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         try:
             return profile_from_lines(lines)
         except (ValueError, IndexError, KeyError) as err:
@@ -118,7 +117,3 @@ class _Reader:
         if not _WITHOUT_NAME.match(name):
             return name
         return f"{name.replace('0x' + '0' * 8, '0x')} in {Path(self._object).name}"
-
-
-def _opened(path: Path) -> TextIO:
-    return path.open(encoding="utf-8", errors="replace")

@@ -9,6 +9,5 @@ Bottom to top::
     kicks         the qtest socket as a doorbell that several processes may ring
     driver        the program of a driver process
     machine       the QEMU, and a controller that is up with nobody driving it yet
-    instructions  QEMU's instructions by the processor's counters, where there are any
     measure       drivers started, watched over a steady window, stopped, and what came of it
 """

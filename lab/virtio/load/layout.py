@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from lab.errors import StageError
 from lab.virtio.guest_memory import GuestMemory
@@ -42,15 +41,6 @@ class QueueLayout:
     responses: int
     data: int
     control: int
-
-    def to_json(self) -> str:
-        """Return the layout as one word of a command line."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> QueueLayout:
-        """Return the layout that :meth:`to_json` wrote."""
-        return cls(**json.loads(text))
 
 
 def memory_mib_for(queues: int, in_flight: int, request_bytes: int) -> int:

@@ -26,12 +26,12 @@ from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess
 from lab.machine.spec import Controller, MachineSpec
 from lab.machine.threads import ThreadMap, thread_map
+from lab.virtio.bare_machine import Wiring, bare_machine, slowdown, write_halting_firmware
 from lab.virtio.guest_memory import GuestMemory
 from lab.virtio.load.layout import QueueLayout, memory_mib_for, place_queue
 from lab.virtio.load.ring import Ring
 from lab.virtio.load.workload import Direction, Workload
 from lab.virtio.qtest_client import QtestClient
-from lab.virtio.qtest_machine import slowdown, write_halting_firmware
 from lab.virtio.scsi import SenseKey
 from lab.virtio.virtio_pci import DeviceStatus, VirtioPciDevice, find_virtio_device
 from lab.virtio.virtio_scsi import FIRST_COMMAND_QUEUE, Lun, command_response
@@ -71,16 +71,6 @@ class LoadMachine:
     disk_bytes: int
 
 
-@dataclass(frozen=True)
-class Wiring:
-    """File descriptors, and a path, that QEMU is started with."""
-
-    memory: int
-    qtest: int
-    monitor: int
-    firmware: Path
-
-
 def the_controller(spec: MachineSpec) -> Controller:
     """Return the controller of a machine that the drivers can drive.
 
@@ -101,12 +91,7 @@ def argv_from_machine(
 
     :raise InputError: there is another number of controllers than one, or it is no virtio-scsi controller.
     """
-    ram = f"memory-backend-file,id=ram,size={memory_mib}M,mem-path=/proc/self/fd/{wiring.memory},share=on"
-    argv = [*wrapper, str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]
-    argv += ["-accel", "qtest", "-machine", "pc,pit=off,memory-backend=ram", "-m", f"{memory_mib}M", "-object", ram]
-    argv += ["-bios", str(wiring.firmware)]
-    argv += ["-chardev", f"socket,id=qtest,fd={wiring.qtest}", "-qtest", "chardev:qtest", "-qtest-log", "none"]
-    argv += ["-chardev", f"socket,id=qmp,fd={wiring.monitor}", "-mon", "chardev=qmp,mode=control"]
+    argv = bare_machine(qemu, "qtest", memory_mib, wiring, wrapper)
     controller = the_controller(spec)
     for iothread in spec.iothreads:
         argv += ["-object", json.dumps(object_from_iothread(iothread))]

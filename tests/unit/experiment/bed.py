@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import StageError
+from lab.experiment.job import LoadedJob
 from lab.experiment.realise import BOOT_TIMEOUT_S, Bench, realise
-from lab.host.cpu_plan import CpuPlan
+from lab.experiment.without_guest import NO_GUEST, QTEST
+from lab.host.cpu_plan import CpuPlan, Threads
+from lab.host.cpu_plan_choice import plan_nothing
 from lab.host.passport import CpuTicks, NoiseReading
 from lab.host.passport_reading import NoiseWatch
 from lab.host.topology import Cpu, Topology
@@ -23,6 +26,7 @@ from lab.machine.spec import MachineSpec
 from lab.machine.threads import ThreadMap
 from lab.record import Arm, Cell, Level, Outcome, Point, RunRecord, ScheduledRun, json_from_record
 from lab.testing import Answer, FakeMonitor, FakeProcess, FakeShell
+from tests.unit.experiment.made_up import BASELINE, CANDIDATE
 
 DATA = Path(__file__).parents[2] / "data" / "fio"
 VCPUS = {2: "vcpu0", 4: "vcpu1", 5: "vcpu2", 6: "vcpu3"}
@@ -30,6 +34,7 @@ THREADS = ThreadMap(1, {1: "main-loop", **VCPUS, 3: "iothread0"}, frozenset(VCPU
 WORKER = 9
 """A thread of QEMU that QMP does not name."""
 EIGHT = Topology(tuple(Cpu(number, number, 0) for number in range(8)))
+UNPINNED = plan_nothing(EIGHT, Threads(4, ("iothread0",)))
 MAPPED = [{"iothread": "iothread0"}]
 FIO, LOG = "fio --output-format=json", "cat /tmp/lab/"
 """Words of the commands that a run gives."""
@@ -173,6 +178,25 @@ class Bed:
         readings: list[Reading] = []
         yield readings
         readings += self.readings
+
+
+def realise_without_guest(
+    loaded: LoadedJob, evidence: Path, *, plan: CpuPlan = UNPINNED, places: Places | None = None, **levels: Level
+) -> RunRecord:
+    """Realise the candidate of a job of tier qtest, with one IOThread and other levels."""
+    bench = Bench(
+        loaded,
+        loaded.job.profile["quick"],
+        {Arm.BASELINE: BASELINE, Arm.CANDIDATE: CANDIDATE},
+        NO_GUEST,
+        QTEST,
+        "f00d",
+        plan,
+        affinities=places or Places(),
+        watch=QuietHost().watch,
+    )
+    cell = Cell(Arm.CANDIDATE, Point.from_levels({"iothreads": 1} | levels))
+    return realise(bench, ScheduledRun(1, 2, cell, 77), attempt=1, evidence=evidence)
 
 
 def assert_failed(record: RunRecord, outcome: Outcome, words: str) -> None:

@@ -15,17 +15,13 @@ from lab.errors import DeadlineError, InputError
 from lab.experiment import counted as module
 from lab.experiment import realise as realising
 from lab.experiment.job import JobError, LoadedJob, load_job
-from lab.experiment.realise import Bench, realise
-from lab.experiment.without_guest import NO_GUEST, QTEST
-from lab.host.cpu_plan import Threads
-from lab.host.cpu_plan_choice import plan_nothing
 from lab.machine.spec import MachineSpec
-from lab.record import Arm, Cell, Outcome, Point, RunRecord, ScheduledRun, json_from_record
+from lab.record import Outcome, RunRecord, json_from_record
 from lab.testing import FakeMonitor
 from lab.virtio.cost.measure import CaseCost, FunctionCost
 from lab.virtio.load.workload import Workload
-from tests.unit.experiment.bed import EIGHT, MAPPED, Places, QuietHost
-from tests.unit.experiment.made_up import BASELINE, CANDIDATE, changed_job, checked
+from tests.unit.experiment.bed import MAPPED, realise_without_guest
+from tests.unit.experiment.made_up import CANDIDATE, changed_job, checked
 from tests.unit.experiment.test_job import FIO, GOOD
 
 JOB = (
@@ -118,19 +114,7 @@ class Bed:
 
     def run(self) -> RunRecord:
         """Realise the candidate with one IOThread."""
-        bench = Bench(
-            self.loaded,
-            self.loaded.job.profile["quick"],
-            {Arm.BASELINE: BASELINE, Arm.CANDIDATE: CANDIDATE},
-            NO_GUEST,
-            QTEST,
-            "f00d",
-            plan_nothing(EIGHT, Threads(4, ("iothread0",))),
-            affinities=Places(),
-            watch=QuietHost().watch,
-        )
-        cell = Cell(Arm.CANDIDATE, Point.from_levels({"iothreads": 1}))
-        return realise(bench, ScheduledRun(1, 2, cell, 77), attempt=1, evidence=self.evidence)
+        return realise_without_guest(self.loaded, self.evidence)
 
 
 @pytest.fixture

@@ -20,20 +20,19 @@ from lab.experiment.cells import checked_cells
 from lab.experiment.job import LoadedJob
 from lab.experiment.machines import machine_from_cell
 from lab.experiment.one_cell import one_cell
-from lab.experiment.realise import Bench, realise
 from lab.experiment.without_guest import NO_GUEST, QTEST, workload_from_cell
 from lab.host.cpu_plan import CpuPlan, Threads
-from lab.host.cpu_plan_choice import plan_cpus, plan_nothing
+from lab.host.cpu_plan_choice import plan_cpus
 from lab.machine.cost import Cost
 from lab.machine.guest import QEMU_LOG
 from lab.machine.spec import MachineSpec
 from lab.machine.threads import CpuTime, ThreadMap
-from lab.record import Arm, Cell, Outcome, Point, RunRecord, ScheduledRun, json_from_record
+from lab.record import Outcome, RunRecord, json_from_record
 from lab.testing import FakeMonitor, RecordingProgress
 from lab.virtio.load.machine import the_controller
 from lab.virtio.load.measure import Load
 from lab.virtio.load.workload import Direction, Workload
-from tests.unit.experiment.bed import EIGHT, MAPPED, Places, QuietHost
+from tests.unit.experiment.bed import EIGHT, MAPPED, UNPINNED, Places, realise_without_guest
 from tests.unit.experiment.made_up import BASELINE, CANDIDATE, changed_job, checked, loaded_job
 from tests.unit.experiment.test_job import GOOD
 
@@ -125,7 +124,7 @@ class Bed:
         self.load: Load | StageError = Load(Cost(1000, 1.0, cpu), counts, (1000.0,), 10, 0, 20, 1200)
         self.stored: object = MAPPED
         self.places = Places()
-        self.plan: CpuPlan = plan_nothing(EIGHT, Threads(4, ("iothread0",)))
+        self.plan: CpuPlan = UNPINNED
         self.started: list[tuple[Path, MachineSpec]] = []
 
     @contextmanager
@@ -143,19 +142,7 @@ class Bed:
 
     def run(self) -> RunRecord:
         """Realise the candidate with one IOThread."""
-        bench = Bench(
-            self.loaded,
-            self.loaded.job.profile["quick"],
-            {Arm.BASELINE: BASELINE, Arm.CANDIDATE: CANDIDATE},
-            NO_GUEST,
-            QTEST,
-            "f00d",
-            self.plan,
-            affinities=self.places,
-            watch=QuietHost().watch,
-        )
-        cell = Cell(Arm.CANDIDATE, Point.from_levels({"iothreads": 1, "iodepth": 64}))
-        return realise(bench, ScheduledRun(1, 2, cell, 77), attempt=1, evidence=self.evidence)
+        return realise_without_guest(self.loaded, self.evidence, plan=self.plan, places=self.places, iodepth=64)
 
 
 @pytest.fixture

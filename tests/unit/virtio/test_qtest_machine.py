@@ -11,7 +11,6 @@ from lab.virtio.qtest_machine import (
     LogicalUnit,
     QtestSpec,
     argv_from_spec,
-    write_halting_firmware,
 )
 from lab.virtio.virtio_scsi import Lun
 
@@ -65,13 +64,6 @@ def test_tracing_and_the_other_accelerator() -> None:
     argv = argv_from_spec(spec, FILES)
     assert values(argv, "-trace") == ["a_*", "b"] and values(argv, "-D") == ["trace.log"]
     assert values(argv, "-accel") == ["tcg"] and values(argv, "-bios") == ["halt.bin"]
-
-
-def test_the_firmware_halts_at_the_reset_vector(tmp_path: Path) -> None:
-    """The first instruction an x86 CPU runs is 16 bytes below the end of the image: cli, hlt, and back to hlt."""
-    write_halting_firmware(tmp_path / "halt.bin")
-    image = (tmp_path / "halt.bin").read_bytes()
-    assert len(image) == 65536 and image[-16:-12] == bytes((0xFA, 0xF4, 0xEB, 0xFD))
 
 
 @pytest.mark.parametrize(("error", "text"), [(None, ""), (MonitorError("QEMU refused"), "QEMU refused")])

@@ -5,7 +5,8 @@ import pytest
 
 from lab.errors import StageError
 from lab.virtio.guest_memory import GuestMemory
-from lab.virtio.load.layout import QueueLayout, memory_mib_for, place_queue
+from lab.virtio.load.driver import Orders
+from lab.virtio.load.layout import memory_mib_for, place_queue
 from tests.unit.virtio.load.fake_queue import BumpMemory
 
 
@@ -30,7 +31,8 @@ def test_nothing_overlaps() -> None:
 def test_a_layout_fits_on_a_command_line() -> None:
     """What one process places, another finds."""
     layout = place_queue(BumpMemory(), 5, 8, 4, 512)  # type: ignore[arg-type]
-    assert QueueLayout.from_json(layout.to_json()) == layout
+    orders = Orders(layout, doorbell=1, disk_bytes=1 << 20, random=True, start=0.5, seed=3, spin=False)
+    assert Orders.from_json(orders.to_json()) == orders
 
 
 def test_more_commands_than_the_ring_has_room_for() -> None:

@@ -8,7 +8,8 @@ from lab.errors import BootError, InputError
 from lab.machine.mapping import Device, IOThreadMapping, MappingItem
 from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend
 from lab.testing import FakeMonitor
-from lab.virtio.load.machine import Wiring, _smallest_disk_bytes, argv_from_machine, the_controller
+from lab.virtio.bare_machine import Wiring
+from lab.virtio.load.machine import _smallest_disk_bytes, argv_from_machine, the_controller
 
 WIRING = Wiring(memory=5, qtest=6, monitor=7, firmware=Path("halt.bin"))
 
