@@ -40,6 +40,7 @@ def runs_chart(path: Path, runs: Mapping[Point, Sequence[RunMark]], metric: Metr
             _finish(box, point.id, metric, columns)
         for box in axes[-columns:]:
             box.tick_params(labelbottom=True)
+            box.xaxis.set_major_locator(MaxNLocator(8, integer=True))
             box.set_xlabel("run in the order of the schedule (dotted: blocks)")
         save(figure, path, caption)
 
