@@ -14,7 +14,6 @@ import os
 import platform
 import re
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from lab.machine.mapping_render import qmp_from_mapping
 from lab.machine.mapping_rules import MappedDevice
 from lab.machine.monitor import Monitor
 from lab.machine.process import QemuProcess, tail_of
+from lab.scratch import scratch_folder
 from lab.settings import cache_dir
 
 FORMAT = 1
@@ -91,11 +91,11 @@ def probe(qemu: Path, *, timeout_s: float = _GREETING_S) -> Capabilities:
     :raise InputError: it cannot be started, does not greet in time, or does not answer as a QEMU does.
     :raise HostError: ``setpriv`` is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="lab-capabilities-") as folder, ExitStack() as stack:
-        log = Path(folder) / "qemu.log"
+    with scratch_folder() as folder, ExitStack() as stack:
+        log = folder / "qemu.log"
         try:
-            monitor = stack.enter_context(_started(qemu.absolute(), Path(folder), log, timeout_s))
-            return _asked(monitor, Path(folder), log)
+            monitor = stack.enter_context(_started(qemu.absolute(), folder, log, timeout_s))
+            return _asked(monitor, folder, log)
         except StageError as err:
             raise _refusal(qemu, err.message, log) from err
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as err:

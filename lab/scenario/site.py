@@ -11,8 +11,8 @@ from pathlib import Path
 from lab.machine.command_line import GuestBoot
 from lab.machine.guest_shell import RunKey
 from lab.scenario.load import AREA_MIB
+from lab.scratch import scratch_folder
 from lab.settings import cache_dir
-from lab.virtio.scratch import remove_left_folders, scratch_folder
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,7 @@ class Site:
 @contextmanager
 def image_folder() -> Iterator[Path]:
     """Make a folder for the images of one scenario, which is removed at the end of the block, or at the next start."""
-    root = cache_dir("scratch")
-    remove_left_folders(root)
-    with scratch_folder(root) as folder:
+    with scratch_folder(cache_dir("scratch")) as folder:
         yield folder
 
 

@@ -8,13 +8,12 @@ lab, at the author's date), so equal input gives equal commit ids.
 from __future__ import annotations
 
 import email.utils
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lab.errors import CommandError, PatchError
+from lab.scratch import scratch_folder
 from lab.series.diagnosis import Diagnosis, HunkDiagnosis
 from lab.series.diff import files_from_diff, is_unsafe_path
 from lab.series.failure import diagnose_patch, reasons_of_base
@@ -113,8 +112,9 @@ def _apply(repository: Repository, index: Mapping[str, str], patch: Patch, *opti
     words = ("apply", "--cached", "--whitespace=nowarn", *options, "-")
     # In spite of --cached a three-way merge compares with the files of the current folder, and writes there what it
     # misses (load_current() in git's apply.c), so it gets an empty one.
-    with tempfile.TemporaryDirectory(prefix="lab-apply-") as folder:
-        result = repository.git(*words, cwd=Path(folder), env=index, stdin=patch.diff, check=False)
+    with scratch_folder() as folder:
+        (empty := folder / "empty").mkdir()
+        result = repository.git(*words, cwd=empty, env=index, stdin=patch.diff, check=False)
     return "" if result.returncode == 0 else result.tail(5) or "git apply failed"
 
 

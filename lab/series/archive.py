@@ -6,11 +6,10 @@ b4 knows the public archives, mirrors and formats; the lab only asks it for the 
 from __future__ import annotations
 
 import re
-import tempfile
-from pathlib import Path
 
 from lab.command import is_installed, run
 from lab.errors import CommandError, InputError
+from lab.scratch import scratch_folder
 
 _MESSAGE_ID = re.compile(r"^<?(\w[^\s<>@/]*@[^\s<>@/]+)>?$")
 _TIMEOUT_S = 300.0
@@ -33,13 +32,14 @@ def fetch_thread(message_id: str) -> bytes:
             f"{message_id} is a Message-ID, and b4, which would fetch its thread, is not installed",
             remedy="install b4 (pip install b4), or save the thread as a file and name that",
         )
-    with tempfile.TemporaryDirectory(prefix="lab-thread-") as folder:
-        words = ("b4", "--no-stdin", "mbox", "-o", folder, "-n", "thread.mbx", message_id)
+    with scratch_folder() as folder:
+        (into := folder / "thread").mkdir()
+        words = ("b4", "--no-stdin", "mbox", "-o", into, "-n", "thread.mbx", message_id)
         try:
             run(words, timeout_s=_TIMEOUT_S)
         except CommandError as err:
             raise InputError(f"b4 cannot fetch {message_id}: {err.message}", remedy="check the Message-ID") from err
-        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        files = sorted(path for path in into.rglob("*") if path.is_file())
         if not files:
             raise InputError(f"b4 found nothing for {message_id}", remedy="check the Message-ID")
         return files[0].read_bytes()

@@ -7,12 +7,12 @@ source.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lab.scratch import scratch_folder
 from lab.series.diff import files_from_diff
 from lab.series.message_id import message_id_from_text
 from lab.series.patch import patch_id_of
@@ -49,8 +49,8 @@ class History:
     @cached_property
     def by_patch_id(self) -> dict[str, str]:
         """The newest commit of each patch-id, as ``git patch-id --stable`` has it."""
-        with tempfile.TemporaryDirectory(prefix="lab-history-") as folder:
-            diffs = Path(folder) / "diffs"
+        with scratch_folder() as folder:
+            diffs = folder / "diffs"
             # To a file: diffs hold bytes of any charset, and one that is decoded and encoded again has another id.
             self._log("--format=commit %H", *_DIFF, f"--output={diffs}")
             raw = diffs.read_bytes() if diffs.is_file() else b""
@@ -95,8 +95,8 @@ def patch_from_commit(repository: Repository, commit: str, index: int) -> Patch:
     """
     facts = repository.git("log", "-1", "--no-color", "--format=%an <%ae>%x00%aD%x00%s%x00%B", commit).stdout
     author, date, subject, message = facts.split("\0", 3)
-    with tempfile.TemporaryDirectory(prefix="lab-commit-") as folder:
-        file = Path(folder) / "diff"
+    with scratch_folder() as folder:
+        file = folder / "diff"
         repository.git("diff-tree", "--no-commit-id", *_DIFF, "--binary", f"--output={file}", commit)
         diff = file.read_bytes()
     return Patch(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import InputError
 from lab.files import read_input
+from lab.scratch import scratch_folder
 from lab.series.repository import run_git
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -76,10 +76,10 @@ def split_mailbox(content: bytes) -> tuple[bytes, ...]:
     """
     if not content.strip():
         return ()
-    with tempfile.TemporaryDirectory(prefix="lab-mails-") as folder:
-        box = Path(folder) / "box"
+    with scratch_folder() as folder:
+        box = folder / "box"
         box.write_bytes(content.lstrip(b"\r\n"))
-        into = Path(folder) / "mails"
+        into = folder / "mails"
         into.mkdir()
         unquote = ["--mboxrd"] if _QUOTED_FROM.search(content) else []
         run_git("mailsplit", "-b", "-d8", *unquote, f"-o{into}", box)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import email
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.command import CommandResult
 from lab.errors import InputError
 from lab.progress import shortened
+from lab.scratch import scratch_folder
 from lab.series.diff import files_from_diff
 from lab.series.mail import Mail
 from lab.series.repository import run_git
@@ -69,8 +69,7 @@ class _Read:
 
 
 def _read(raw: bytes, *options: str) -> _Read:
-    with tempfile.TemporaryDirectory(prefix="lab-mail-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         message_file, diff_file = folder / "message", folder / "diff"
         message_file.touch()
         diff_file.touch()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from lab.errors import InputError
+from lab.scratch import scratch_folder
 from lab.series.archive import fetch_thread, message_id_from_text
 from lab.series.assemble import Assembly, assemble
 from lab.series.mail import mail_from_bytes
@@ -44,12 +44,13 @@ def series_from_range(tree: Path, range_: str) -> Series:
         raise InputError(f"'{range_}' is not a range", remedy="write base..topic, for example v10.0.0..my-branch")
     ends = [commit_in_tree(tree, name) for name in (base, topic or "HEAD")]
     repository = borrow(tree)
-    with tempfile.TemporaryDirectory(prefix="lab-range-") as folder:
-        words = ["format-patch", "--full-index", "--numbered", "--no-signature", f"--output-directory={folder}"]
+    with scratch_folder() as folder:
+        (into := folder / "mails").mkdir()
+        words = ["format-patch", "--full-index", "--numbered", "--no-signature", f"--output-directory={into}"]
         span = f"{ends[0]}..{ends[1]}"
         if repository.git(*words, f"--base={ends[0]}", span, check=False).returncode != 0:
             repository.git(*words, span)  # the base is no ancestor of the topic, so it is no base-commit either
-        files = sorted(Path(folder).iterdir())
+        files = sorted(into.iterdir())
         mails = tuple(mail for file in files for mail in split_mailbox(file.read_bytes()))
     if not mails:
         raise InputError(f"no commit is in '{range_}'")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from filelock import FileLock
 
 from lab.command import CommandResult, fed, is_installed, run
 from lab.errors import CommandError, HostError, InputError
+from lab.scratch import scratch_folder
 from lab.settings import cache_dir
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
@@ -153,8 +153,8 @@ class Repository:
     @contextmanager
     def index_of(self, tree_id: str) -> Iterator[Mapping[str, str]]:
         """Give an index of its own that holds a tree, as environment for :meth:`git`; it is removed afterwards."""
-        with tempfile.TemporaryDirectory(prefix="lab-index-") as folder:
-            env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        with scratch_folder() as folder:
+            env = {"GIT_INDEX_FILE": str(folder / "index")}
             self.git("read-tree", tree_id, env=env)
             yield env
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.unit.project import PROJECT, modules
 
-BASICS = "errors units deadline command files record settings progress"
+BASICS = "errors units deadline command files record settings scratch progress"
 
 # Part: what it may import, beside itself. The longest name that fits a module counts.
 MAY_IMPORT = {
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "files": "errors",
     "record": "errors",
     "settings": "errors",
+    "scratch": "",
     "progress": "units",
     # the left half may start processes, and writes results/
     "host": BASICS,

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from lab.errors import StageError
 from lab.progress import Progress
+from lab.scratch import scratch_folder
 from lab.virtio.cost.callgrind import Profiles, wrapper
 from lab.virtio.cost.measure import CaseCost, measure, plug_in_disk
 from lab.virtio.cost.operation import NUM_QUEUES, QUEUE_SIZE, Operation
 from lab.virtio.qtest_machine import QtestSpec, start_machine
-from lab.virtio.scratch import remove_left_folders, scratch_folder
 from lab.virtio.tmf.controller import controller_mapping
 
 DEFAULT_MAPPINGS = ("none", "iothread", "1", "2")
@@ -53,7 +53,6 @@ def count_costs(
     :raise BootError: a QEMU does not start.
     :raise StageError: a QEMU cannot be driven.
     """
-    remove_left_folders()
     jobs = [(subject, mapping) for subject in subjects for mapping in subject.mappings]
     total = len(jobs) * len(operations)
     costs: dict[tuple[str, str], tuple[CaseCost, ...]] = {}

@@ -17,6 +17,7 @@ import numpy as np
 from lab.deadline import Deadline
 from lab.errors import InputError
 from lab.machine.spec import MachineSpec
+from lab.scratch import scratch_folder
 from lab.virtio.cost.callgrind import Profiles, wrapper
 from lab.virtio.cost.measure import CaseCost, cost_from_bursts, count_bursts
 from lab.virtio.cost.operation import COMMAND_BURSTS
@@ -24,7 +25,6 @@ from lab.virtio.load.machine import LoadMachine, load_machine
 from lab.virtio.load.ring import Ring
 from lab.virtio.load.workload import Workload
 from lab.virtio.qtest_client import QtestClient
-from lab.virtio.scratch import scratch_folder
 from lab.virtio.scsi import BLOCK_BYTES
 
 _BURST_S = 60.0

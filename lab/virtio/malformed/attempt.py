@@ -13,13 +13,13 @@ from lab.command import text_from_argv
 from lab.errors import InputError, LabError
 from lab.machine.process import tail_of
 from lab.progress import Progress
+from lab.scratch import scratch_folder
 from lab.virtio.backing import Backing
 from lab.virtio.evidence import keep_evidence
 from lab.virtio.malformed.case import LUN, MalformedCase
 from lab.virtio.malformed.perform import Outcome, Reaction, put_before, recover
 from lab.virtio.malformed.request import MalformedRequest
 from lab.virtio.qtest_machine import LogicalUnit, QtestMachine, QtestSpec, start_machine
-from lab.virtio.scratch import remove_left_folders, scratch_folder
 from lab.virtio.tmf.case import NUM_QUEUES
 from lab.virtio.tmf.controller import controller_mapping
 from lab.virtio.tmf.watchdog import crash_text
@@ -73,7 +73,6 @@ def run_cases(
     jobs = [(case, mapping) for case in cases for mapping in mappings]
     if not jobs:
         return ()
-    remove_left_folders()
     results: dict[int, MalformedResult] = {}
     count = workers or min(4 * (os.cpu_count() or 1), 32)
     with progress.stage("malformed requests", len(jobs)) as stage, ThreadPoolExecutor(count) as pool:

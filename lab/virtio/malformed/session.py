@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 
 from lab.command import text_from_argv
+from lab.scratch import scratch_folder
 from lab.virtio.evidence import keep_evidence
 from lab.virtio.malformed.attempt import spec_for, tried
 from lab.virtio.malformed.request import MalformedRequest
 from lab.virtio.qtest_machine import QtestMachine, start_machine
-from lab.virtio.scratch import scratch_folder
 
 
 class FuzzSession:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab.command import text_from_argv
 from lab.errors import LabError
+from lab.scratch import scratch_folder
 from lab.virtio.evidence import keep_evidence
 from lab.virtio.qtest_machine import QtestMachine, QtestSpec, start_machine
 from lab.virtio.race.history import History
@@ -15,7 +16,6 @@ from lab.virtio.race.judge import RaceJudgement, judge_race
 from lab.virtio.race.operations import THROTTLE_GROUPS
 from lab.virtio.race.perform import Race
 from lab.virtio.race.schedule import Schedule
-from lab.virtio.scratch import scratch_folder
 from lab.virtio.tmf.plan import UNITS
 from lab.virtio.tmf.watchdog import Stall, crash_text, examine_stall
 

@@ -21,7 +21,6 @@ from lab.virtio.race.attempt import RaceResult, attempt
 from lab.virtio.race.judge import Fault, FaultKind
 from lab.virtio.race.reduce import Steps, reduced
 from lab.virtio.race.schedule import Schedule
-from lab.virtio.scratch import remove_left_folders
 
 _BUDGET_S = 90.0
 """For making one finding shorter."""
@@ -114,7 +113,6 @@ def run_schedules(
     :param evidence: folder that gets a folder for each performance in which something is wrong.
     :raise LabError: QEMU does not start.
     """
-    remove_left_folders()
     results: dict[int, RaceResult] = {}
     with progress.stage(f"{len(schedules)} races", len(schedules)) as stage:
         for number, result in performers.perform(schedules, evidence):

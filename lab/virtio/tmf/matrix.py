@@ -16,9 +16,9 @@ from pathlib import Path
 from lab.command import text_from_argv
 from lab.errors import LabError
 from lab.progress import Progress
+from lab.scratch import scratch_folder
 from lab.virtio.evidence import keep_evidence
 from lab.virtio.qtest_machine import QtestMachine, QtestSpec, start_machine
-from lab.virtio.scratch import remove_left_folders, scratch_folder
 from lab.virtio.tmf.case import NUM_QUEUES, TmfCase
 from lab.virtio.tmf.controller import controller_mapping
 from lab.virtio.tmf.judge import Judgement, judge
@@ -76,7 +76,6 @@ def run_matrix(
     :param workers: machines at a time; by default four for each CPU.
     :raise LabError: QEMU does not start at all.
     """
-    remove_left_folders()
     backtraces = Backtraces()
     count = workers or min(4 * (os.cpu_count() or 1), 32)
     results: dict[TmfCase, TmfResult] = {}

@@ -59,7 +59,6 @@ class Bench:
             monkeypatch.setattr(where, "start_machine", self._start)
         monkeypatch.setattr(module, "put_before", self._put)
         monkeypatch.setattr(module, "recover", self._recover)
-        monkeypatch.setattr(module, "remove_left_folders", lambda: 0)
 
     @contextmanager
     def _start(self, spec: QtestSpec, folder: Path) -> Iterator[Machine]:

@@ -74,7 +74,6 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> Attempts:
 
     monkeypatch.setattr(campaign, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(campaign, "attempt", fake.attempt)
-    monkeypatch.setattr(campaign, "remove_left_folders", lambda: 0)
     return fake
 
 
