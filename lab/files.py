@@ -22,6 +22,9 @@ def read_input(path: Path, *, limit_bytes: int) -> bytes:
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as err:
+        remedy = "check the name; a relative one starts at the current folder"
+        raise InputError(f"{path} cannot be read: {_why(err)}", remedy=remedy) from err
     except (OSError, ValueError) as err:  # ValueError: the name holds a NUL
         raise InputError(f"{path} cannot be read: {_why(err)}") from err
     if not stat.S_ISREG(os.fstat(handle).st_mode):

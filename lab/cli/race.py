@@ -111,7 +111,11 @@ def race(
 
 
 def _stored(file: Path) -> Schedule:
-    return schedule_from_text(read_text_input(file, limit_bytes=MIB))
+    text = read_text_input(file, limit_bytes=MIB)
+    try:
+        return schedule_from_text(text)
+    except InputError as err:
+        raise InputError(f"{file}: {err.message}", remedy=err.remedy) from err
 
 
 def _drawn(seed: int, count: int, mappings: Sequence[str], themes: Sequence[str]) -> list[Schedule]:

@@ -70,15 +70,16 @@ def series_from_request(request: ArmsRequest, *, partial: bool = False) -> Serie
     return read_series(request.series, revision=request.revision, partial=partial)
 
 
-def arms_from_request(request: ArmsRequest, *, progress: Progress) -> Arms:
+def arms_from_request(request: ArmsRequest, *, progress: Progress, series: Series | None = None) -> Arms:
     """Build both arms; a second call takes them from the cache.
 
+    :param series: what :func:`series_from_request` returned, where it was read before.
     :raise InputError: the tree, the base or the series is wrong, or the series does not apply.
     :raise FindingError: the base builds, but the series does not.
     :raise HostError: this host cannot fetch or build QEMU.
     :raise NotComparableError: the two builds differ in more than their source.
     """
-    series = series_from_request(request)
+    series = series or series_from_request(request)
     source = source_from_request(request, series, progress=progress)
     return build_arms(source, series, progress=progress, force=request.force)
 

@@ -18,7 +18,7 @@ from typing import Any
 from lab.build.arms import Arms
 from lab.build.build import Build
 from lab.errors import HostError, InputError
-from lab.experiment.arms import ArmsRequest, arms_from_request
+from lab.experiment.arms import ArmsRequest, arms_from_request, series_from_request
 from lab.experiment.cells import checked_cells
 from lab.experiment.host_state import check_tuning, host_settings
 from lab.experiment.job import LoadedJob, ProfileTable, load_job
@@ -126,13 +126,15 @@ def conduct(request: Request, progress: Progress) -> Conducted:
     require_packages()
     if is_counted(loaded):
         require_packages(wanted=(VALGRIND,))
+    # Read before the host is waited for, which may take hours: a wrong name is told at once.
+    series = None if request.built else series_from_request(arms_request)
     with ExitStack() as stack:
         stack.enter_context(host_lock("run an experiment", waiting=progress if request.wait else None))
         check_tuning(tune=request.tune, progress=progress)
         folder = None
         if request.results is not None:  # a folder that cannot be written is found before the builds
             folder = stack.enter_context(ResultsFolder(request.results))
-        arms = request.built or arms_from_request(arms_request, progress=progress)
+        arms = request.built or arms_from_request(arms_request, progress=progress, series=series)
         accelerator, reason, image = _ground(request, loaded, recipe, arms.baseline, progress)
         arms = checked_arms(loaded, request.chosen(cells), arms, accelerator, progress)
         machines = [machine_from_cell(loaded, cell, accelerator) for cell in request.chosen(cells)]

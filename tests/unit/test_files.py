@@ -30,6 +30,13 @@ def test_what_is_no_file_is_an_input_error(path: str) -> None:
         read_input(Path(path), limit_bytes=10)
 
 
+def test_a_missing_file_comes_with_a_remedy(tmp_path: Path) -> None:
+    """Most often the name is wrong, or the folder that it is looked for in."""
+    with pytest.raises(InputError) as caught:
+        read_input(tmp_path / "nope", limit_bytes=10)
+    assert caught.value.remedy == "check the name; a relative one starts at the current folder"
+
+
 def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
     """Sparse files are quickly made larger than any memory."""
     with (tmp_path / "sparse").open("wb") as sink:

@@ -172,6 +172,9 @@ def test_what_cannot_be_is_refused(call: Any, tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="cannot be read"):
         call("--replay", str(file))
+    file.write_text("# A page")
+    with pytest.raises(InputError, match=r"stored\.json: not a schedule of a race"):
+        call("--replay", str(file))
 
 
 def test_a_replayed_file_is_neither_waited_for_nor_read_without_end(call: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lab.build.arms import Arms
 from lab.errors import HostError, InputError, MissingPackagesError
 from lab.experiment import conduct as module
 from lab.experiment import host_state, placement
-from lab.experiment.arms import ArmsRequest
+from lab.experiment.arms import ArmsRequest, series_from_request
 from lab.experiment.conduct import (
     Conducted,
     Request,
@@ -60,6 +60,7 @@ class Lab:
         self.folder = folder
         self.steps: list[str] = []
         self.arms = arms()
+        self.series = object()
         self.image = IMAGE
         self.choice: AcceleratorChoice = TCG_ONLY
         self.host = {"fingerprint": "f00d"}
@@ -90,8 +91,9 @@ class Lab:
         self.interrupted_after = None
         return max((self.folder / "results").iterdir(), key=lambda path: (path / SCHEDULE).stat().st_mtime_ns)
 
-    def make_arms(self, request: ArmsRequest, *, progress: object) -> Arms:
+    def make_arms(self, request: ArmsRequest, *, progress: object, series: object) -> Arms:
         """Stand in for the builds."""
+        assert series is self.series
         self.steps.append("builds")
         self.said_before_builds = list(self.progress.lines)
         self.requests.append(request)
@@ -145,6 +147,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setattr(module, "host_settings", partial(host_state.host_settings, root=fake.settings))
     monkeypatch.setattr(placement, "read_topology", lambda root: fake.topology)
     monkeypatch.setattr(module, "require_packages", lambda: fake.steps.append("packages"))
+    monkeypatch.setattr(module, "series_from_request", lambda _request: fake.series)
     monkeypatch.setattr(module, "arms_from_request", fake.make_arms)
     monkeypatch.setattr(module, "build_image", fake.make_image)
     monkeypatch.setattr(module, "probe_accelerator", fake.probe)
@@ -227,6 +230,14 @@ def test_a_busy_host_builds_nothing(lab: Lab) -> None:
     with host_lock("run an experiment"), pytest.raises(HostError, match="another experiment"):
         lab.conduct()
     assert lab.steps == ["packages"]
+
+
+def test_a_series_is_read_before_a_busy_host_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for hours does not learn then that the name was wrong."""
+    monkeypatch.setattr(module, "series_from_request", series_from_request)
+    arms_request = ArmsRequest(series=lab.folder / "nope.mbox")
+    with host_lock("run an experiment"), pytest.raises(InputError, match=r"nope\.mbox cannot be read"):
+        lab.conduct(arms=arms_request, wait=True)
 
 
 @pytest.mark.parametrize(
