@@ -17,6 +17,7 @@
          +- GuestError            the guest was up and then did not answer
          +- MonitorError          QMP refused a command or went away
          |   `- RefusedError          QEMU answers, and says no
+         +- DeviceError           the device broke a rule of its specification: a fault, never a mishap of the lab
          `- WorkloadError         fio failed or printed nothing that can be read
 
 The exit codes are the contract of ``lab`` (see docs/exit-codes.md). Anything that is not a :class:`LabError` is
@@ -122,6 +123,10 @@ class MonitorError(StageError):
 
 class RefusedError(MonitorError):
     """QEMU refused a QMP command; the message holds its own words."""
+
+
+class DeviceError(StageError):
+    """The device broke a rule of the specification, or sent what cannot be read; where a verdict is given, a fault."""
 
 
 class WorkloadError(StageError):

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lab.errors import StageError
+from lab.errors import DeviceError
 
 BLOCK_BYTES = 512
 """The logical block size of the disks that the lab plugs in."""
@@ -101,11 +101,11 @@ def synchronize_cache_10() -> Command:
 def sense_from_bytes(data: bytes) -> Sense:
     """Read fixed (70h, 71h) or descriptor (72h, 73h) sense data.
 
-    :raise StageError: neither, or cut short.
+    :raise DeviceError: neither, or cut short.
     """
     kind = data[0] & 0x7F if data else 0
     if kind in (0x70, 0x71) and len(data) >= 14:
         return Sense(data[2] & 0xF, data[12], data[13])
     if kind in (0x72, 0x73) and len(data) >= 4:
         return Sense(data[1] & 0xF, data[2], data[3])
-    raise StageError(f"the device returned {len(data)} bytes of sense data that cannot be read: {data[:16].hex()}")
+    raise DeviceError(f"the device returned {len(data)} bytes of sense data that cannot be read: {data[:16].hex()}")

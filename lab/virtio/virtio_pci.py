@@ -9,7 +9,8 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 from typing import Protocol
 
-from lab.errors import StageError
+from lab.deadline import Deadline
+from lab.errors import DeviceError, StageError
 from lab.virtio.pci import BarWindow, PciFunction, RegisterAccess, find_function
 
 VIRTIO_VENDOR = 0x1AF4
@@ -19,6 +20,7 @@ SCSI_DEVICE_ID = 0x1048
 FEATURE_VERSION_1 = 1 << 32
 
 _VENDOR_CAPABILITY = 0x09
+_RESET_S = 5.0
 
 
 class DeviceStatus(IntFlag):
@@ -113,22 +115,27 @@ class VirtioPciDevice:
         """Guest-physical address of the notification structure."""
         return self._structures[_Structure.NOTIFY]
 
-    def reset(self) -> None:
+    def reset(self, timeout_s: float = _RESET_S) -> None:
         """Reset the device. With I/O in flight this takes until the I/O has ended: QEMU drains in the register write.
 
+        The status may become 0 later than that, and a driver waits for it (section 4.1.4.3.2).
+
         :raise DeadlineError: the main loop is blocked.
-        :raise StageError: the status did not become 0 (section 4.1.4.3.2), or QEMU went away.
+        :raise DeviceError: the status did not become 0 in time (section 4.1.4.3.1).
+        :raise StageError: QEMU went away.
         """
         self._set(_Common.STATUS, 0, 1)
-        if self.status != 0:
-            raise StageError("the device's status is not 0 after a reset")
+        deadline = Deadline(timeout_s)
+        while status := self.status:
+            if deadline.passed():
+                raise DeviceError(f"the device's status is {int(status):#x} and not 0 after a reset")
 
     def negotiate(self, wanted: int) -> int:
         """Acknowledge the device and agree on features.
 
         :param wanted: bits to take where offered; VERSION_1 is always asked for.
         :return: the bits agreed on.
-        :raise StageError: the device does not offer VERSION_1 or refuses the set.
+        :raise DeviceError: the device does not offer VERSION_1 or refuses the set.
         """
         self.add_status(DeviceStatus.ACKNOWLEDGE)
         self.add_status(DeviceStatus.DRIVER)
@@ -142,7 +149,7 @@ class VirtioPciDevice:
             self._set(_Common.DRIVER_FEATURE, agreed >> 32 * half & 0xFFFFFFFF, 4)
         self.add_status(DeviceStatus.FEATURES_OK)
         if not agreed & FEATURE_VERSION_1 or DeviceStatus.FEATURES_OK not in self.status:
-            raise StageError(f"the device refused the features {agreed:#x} (it offers {offered:#x})")
+            raise DeviceError(f"the device refused the features {agreed:#x} (it offers {offered:#x})")
         return agreed
 
     def add_status(self, bit: DeviceStatus) -> None:

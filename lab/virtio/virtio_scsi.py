@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from lab.errors import DeviceError
 from lab.virtio.scsi import ScsiStatus, Sense, sense_from_bytes
 
 CTRL_QUEUE = 0
@@ -20,10 +21,14 @@ CDB_BYTES = 32
 SENSE_BYTES = 96
 """Both are the defaults after a reset, section 5.6.4.2."""
 
-COMMAND_RESPONSE_BYTES = 12 + SENSE_BYTES
+_COMMAND_HEADER_BYTES = 12
+COMMAND_RESPONSE_BYTES = _COMMAND_HEADER_BYTES + SENSE_BYTES
 TMF_RESPONSE_BYTES = 1
 AN_RESPONSE_BYTES = 5
 EVENT_BYTES = 16
+
+UNWRITTEN = 0xA5
+"""What is in a buffer that the device has not written to. Zeros would read as OK, GOOD and FUNCTION_COMPLETE."""
 
 FEATURE_HOTPLUG = 1 << 1
 FEATURE_CHANGE = 1 << 2
@@ -178,10 +183,38 @@ def command_request(lun: Lun, tag: int, cdb: bytes) -> bytes:
 
 
 def command_response(data: bytes) -> CommandResponse:
-    """Read the device-writable header of a command."""
+    """Read the device-writable header of a command.
+
+    :raise DeviceError: its sense data cannot be read.
+    """
     sense_len, residual, _qualifier, status, response = struct.unpack_from("<IIHBB", data)
-    sense = sense_from_bytes(data[12 : 12 + min(sense_len, SENSE_BYTES)]) if sense_len else None
+    sense = sense_from_bytes(data[_COMMAND_HEADER_BYTES:][: min(sense_len, SENSE_BYTES)]) if sense_len else None
     return CommandResponse(response, status, residual, sense)
+
+
+def unwritten(size: int) -> bytes:
+    """Return what is in a buffer that the device has not written to."""
+    return bytes((UNWRITTEN,)) * size
+
+
+def check_written(answer: bytes, written: int) -> None:
+    """Check that the device wrote what it returns: a whole response, as far as its driver may read.
+
+    A driver must not look beyond the bytes that the device says it wrote (VIRTIO 1.2, section 2.7.8.3). QEMU counts all
+    there is room for, and for a WRITE the data it read as well, so too many are no fault here.
+
+    :param answer: the device-writable part of a request, without data.
+    :param written: the length that the device returned it with.
+    :raise DeviceError: it did not, or what it wrote cannot be read.
+    """
+    needed = len(answer)
+    if answer[:_COMMAND_HEADER_BYTES] == unwritten(min(needed, _COMMAND_HEADER_BYTES)):
+        raise DeviceError("the device returned a request without an answer in it")
+    if needed == COMMAND_RESPONSE_BYTES:
+        command_response(answer)
+        needed = _COMMAND_HEADER_BYTES + int.from_bytes(answer[:4], "little")
+    if written < needed:
+        raise DeviceError(f"the device says it wrote {written} bytes, and its answer has {needed}")
 
 
 def tmf_request(subtype: int, lun: Lun, tag: int) -> bytes:
@@ -201,6 +234,11 @@ def an_response(data: bytes) -> tuple[AsyncNotification, int]:
 
 
 def event_from_bytes(data: bytes) -> Event:
-    """Read a buffer of the event virtqueue."""
+    """Read a buffer of the event virtqueue.
+
+    :raise DeviceError: the device did not write to it.
+    """
+    if data == unwritten(EVENT_BYTES):
+        raise DeviceError("the device returned an event buffer without an event in it")
     kind, lun, reason = struct.unpack("<I8sI", data)
     return Event(kind & ~_EVENTS_MISSED, Lun.from_bytes(lun), reason, bool(kind & _EVENTS_MISSED))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lab.deadline import Deadline
-from lab.errors import StageError
+from lab.errors import DeviceError
 from lab.virtio.guest_memory import GuestMemory
 from lab.virtio.scsi import Command, test_unit_ready
 from lab.virtio.virtio_pci import DeviceStatus, VirtioPciDevice
@@ -35,12 +35,14 @@ from lab.virtio.virtio_scsi import (
     Lun,
     an_request,
     an_response,
+    check_written,
     command_request,
     command_response,
     event_from_bytes,
     tmf_request,
+    unwritten,
 )
-from lab.virtio.virtqueue import Buffer, Used, Virtqueue
+from lab.virtio.virtqueue import Buffer, Used, Virtqueue, buffer_with
 
 T = TypeVar("T")
 
@@ -166,9 +168,7 @@ class VirtioScsi:
         :param queue: command virtqueue, from 0.
         :raise StageError: the virtqueue is full, or QEMU went away.
         """
-        readable = [self._buffer_with(command_request(lun, tag, command.cdb))]
-        if command.data_out:
-            readable.append(self._buffer_with(command.data_out))
+        readable = [command_request(lun, tag, command.cdb), command.data_out]
         return self._give(FIRST_COMMAND_QUEUE + queue, readable, COMMAND_RESPONSE_BYTES, command.data_in, tag)
 
     def manage_task(self, subtype: int, lun: Lun, tag: int) -> Request:
@@ -176,7 +176,7 @@ class VirtioScsi:
 
         :raise StageError: the virtqueue is full, or QEMU went away.
         """
-        return self._give(CTRL_QUEUE, [self._buffer_with(tmf_request(subtype, lun, tag))], TMF_RESPONSE_BYTES, 0, tag)
+        return self._give(CTRL_QUEUE, [tmf_request(subtype, lun, tag)], TMF_RESPONSE_BYTES, 0, tag)
 
     def kick_all(self) -> None:
         """Kick every virtqueue once more; tells a lost notification from a request that is stuck."""
@@ -184,18 +184,25 @@ class VirtioScsi:
             queue.kick()
 
     def poll(self) -> list[Completion]:
-        """Look once at every ring, ctrl first, and return what the device has returned since."""
+        """Look once at every ring, ctrl first, and return what the device has returned since.
+
+        :raise DeviceError: it did not write an answer, or none that can be read.
+        """
         self._passes += 1
-        now = time.monotonic()
         found: list[Completion] = []
         for index in (CTRL_QUEUE, *range(FIRST_COMMAND_QUEUE, len(self._queues))):
-            found.extend(self._completion(index, used, now) for used in self._queues[index].take_used())
+            found.extend(self._completion(index, used) for used in self._queues[index].take_used())
         return found
 
     def take_events(self) -> list[Event]:
-        """Return the events that came since the last call and give their buffers back to the device."""
+        """Return the events that came since the last call and give their buffers back to the device.
+
+        :raise DeviceError: it returned a buffer that it did not have, or with no event in it.
+        """
         events = []
         for used in self._queues[EVENT_QUEUE].take_used():
+            if not used.known:
+                raise DeviceError(f"the device returned event buffer {used.head}, which it did not have")
             buffer = self._event_buffers.pop(used.head)
             events.append(event_from_bytes(self._memory.read(buffer.address, buffer.size)))
             self._supply_event_buffer()
@@ -220,7 +227,7 @@ class VirtioScsi:
         def look() -> Completion | None:
             for completion in self.poll():
                 if completion.request != request:
-                    raise StageError(f"the device returned something else than was waited for: {completion}")
+                    raise DeviceError(f"the device returned something else than was waited for: {completion}")
                 return completion
             return None
 
@@ -243,7 +250,7 @@ class VirtioScsi:
         for tag in range(1, _MOST_ATTENTIONS + 1):
             if str(self.run(queue, lun, test_unit_ready(), tag=tag, timeout_s=timeout_s)) == "OK":
                 return
-        raise StageError(f"LUN {lun} is not ready after {_MOST_ATTENTIONS} times TEST UNIT READY")
+        raise DeviceError(f"LUN {lun} is not ready after {_MOST_ATTENTIONS} times TEST UNIT READY")
 
     def query_notifications(
         self, kind: ControlType, lun: Lun, wanted: AsyncNotification
@@ -254,8 +261,8 @@ class VirtioScsi:
         :raise DeadlineError: no answer in time.
         :raise StageError: something else was returned, or QEMU went away.
         """
-        asked = self._buffer_with(an_request(kind, lun, wanted))
-        return an_response(self.answer_to(self._give(CTRL_QUEUE, [asked], AN_RESPONSE_BYTES, 0, 0)).answer)
+        asked = self._give(CTRL_QUEUE, [an_request(kind, lun, wanted)], AN_RESPONSE_BYTES, 0, 0)
+        return an_response(self.answer_to(asked).answer)
 
     def _make_queue(self, index: int) -> Virtqueue:
         size = min(self.queue_size, self.device.queue_max_size(index))
@@ -268,11 +275,10 @@ class VirtioScsi:
         address = self.device.enable_queue(index, size, queue.descriptors, queue.available, queue.used)
         return queue
 
-    def _give(self, index: int, readable: list[Buffer], response_bytes: int, data_in: int, tag: int) -> Request:
-        response = self._buffer(response_bytes)
-        data = self._buffer(data_in)
-        writable = [buffer for buffer in (response, data) if buffer.size]
-        head = self._queues[index].add(readable, writable)
+    def _give(self, index: int, readable: list[bytes], response_bytes: int, data_in: int, tag: int) -> Request:
+        asked = [buffer_with(self._memory, data) for data in readable if data]
+        response, data = (buffer_with(self._memory, unwritten(size)) for size in (response_bytes, data_in))
+        head = self._queues[index].add(asked, [buffer for buffer in (response, data) if buffer.size])
         request = Request(index, head, tag, response, data)
         self._requests[index, head] = request
         if self._to_kick is not None:
@@ -281,20 +287,14 @@ class VirtioScsi:
             self._queues[index].kick()
         return request
 
-    def _completion(self, index: int, used: Used, now: float) -> Completion:
+    def _completion(self, index: int, used: Used) -> Completion:
         request = self._requests.pop((index, used.head), None) if used.known else None
         answer = self._memory.read(request.response.address, request.response.size) if request else b""
         data = self._memory.read(request.data_in.address, request.data_in.size) if request else b""
-        return Completion(request, index, self._passes, now, used.written, answer, data)
+        if request:
+            check_written(answer, used.written)
+        return Completion(request, index, self._passes, time.monotonic(), used.written, answer, data)
 
     def _supply_event_buffer(self) -> None:
-        buffer = self._buffer(EVENT_BYTES)
+        buffer = buffer_with(self._memory, unwritten(EVENT_BYTES))
         self._event_buffers[self._queues[EVENT_QUEUE].add((), (buffer,))] = buffer
-
-    def _buffer_with(self, data: bytes) -> Buffer:
-        buffer = self._buffer(len(data))
-        self._memory.write(buffer.address, data)
-        return buffer
-
-    def _buffer(self, size: int) -> Buffer:
-        return Buffer(self._memory.allocate(size), size) if size else Buffer(0, 0)

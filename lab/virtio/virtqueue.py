@@ -34,6 +34,18 @@ class Buffer:
     size: int
 
 
+def buffer_with(memory: GuestMemory, data: bytes) -> Buffer:
+    """Return a buffer of new memory with this in it; without data none is taken.
+
+    :raise InputError: the memory is used up.
+    """
+    if not data:
+        return Buffer(0, 0)
+    buffer = Buffer(memory.allocate(len(data)), len(data))
+    memory.write(buffer.address, data)
+    return buffer
+
+
 @dataclass(frozen=True)
 class Used:
     """One element of the used ring.

@@ -190,15 +190,20 @@ def test_a_main_loop_that_does_not_answer_is_told(machine: QtestMachine) -> None
     assert reset in ended
 
 
-def test_what_moves_a_machine_is_found_out(machine: QtestMachine) -> None:
-    """A command that waits for the disk goes on when its connection is closed, not by another kick."""
+@pytest.mark.parametrize(("loses_it", "what"), [(False, None), (True, NEW_CONNECTION)])
+def test_what_moves_a_machine_is_found_out(
+    machine: QtestMachine, monkeypatch: pytest.MonkeyPatch, loses_it: bool, what: str | None
+) -> None:
+    """A command goes on with the disk's answer; one whose answer is lost, when the connection is closed."""
     hold(machine, 1)
+    if loses_it:
+        monkeypatch.setattr(machine.disk, "release_all", machine.disk._held.clear)
 
     def ended() -> bool:
         machine.driver.poll()
         return machine.driver.in_device == 0
 
-    assert nudged(machine, ended) == NEW_CONNECTION
+    assert nudged(machine, ended) == what
 
 
 def test_without_the_qtest_accelerator(qemu_binary: Build, tmp_path: Path) -> None:

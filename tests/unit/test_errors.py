@@ -23,6 +23,7 @@ CONTRACT = {
     "GuestError": 3,
     "MonitorError": 3,
     "RefusedError": 3,
+    "DeviceError": 3,
     "WorkloadError": 3,
 }
 

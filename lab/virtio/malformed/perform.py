@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.deadline import Deadline
-from lab.errors import DeadlineError, InputError, StageError
+from lab.errors import DeadlineError, DeviceError, InputError, StageError
 from lab.virtio.malformed.request import DATA_BYTES, QUEUE_SIZE, RESPONSE_OFFSET, Descriptor, MalformedRequest, Place
 from lab.virtio.qtest_machine import QtestMachine
 from lab.virtio.scsi import read_10, test_unit_ready
 from lab.virtio.tmf.watchdog import Watched, WatchedProcess, wait_or_stall
 from lab.virtio.virtio_pci import DeviceStatus
-from lab.virtio.virtio_scsi import COMMAND_RESPONSE_BYTES, CommandResponse, Lun, command_response
+from lab.virtio.virtio_scsi import COMMAND_RESPONSE_BYTES, CommandResponse, Lun, command_response, unwritten
 
 _GLANCE_S = 0.02
 _LIMIT_S = 10.0
 _RECOVERY_S = 10.0
 _MAX_ATTENTIONS = 4
-_UNTOUCHED = 0xA5
 
 
 class Outcome(StrEnum):
@@ -101,11 +100,11 @@ class RawQueues:
     def response(self) -> CommandResponse | None:
         """Return the response header, where the device wrote to it."""
         answer = self._memory.read(self._data + RESPONSE_OFFSET, COMMAND_RESPONSE_BYTES)
-        if answer[:12] == bytes((_UNTOUCHED,)) * 12:
+        if answer[:12] == unwritten(12):
             return None
         try:
             return command_response(answer)
-        except StageError:  # sense data that cannot be read: the device wrote only a part
+        except DeviceError:  # sense data that cannot be read: the device wrote only a part
             return None
 
     def _fill_memory(self) -> None:
@@ -116,7 +115,7 @@ class RawQueues:
         self._available = memory.allocate(4 + 2 * QUEUE_SIZE + 2, align=4)
         self._used = memory.allocate(4 + 8 * QUEUE_SIZE + 2, align=4)
         memory.write(self._data, request.data.ljust(DATA_BYTES, b"\0"))
-        memory.write(self._data + RESPONSE_OFFSET, bytes((_UNTOUCHED,)) * (DATA_BYTES - RESPONSE_OFFSET))
+        memory.write(self._data + RESPONSE_OFFSET, unwritten(DATA_BYTES - RESPONSE_OFFSET))
         memory.write(self._descriptors, self._packed(request.table))
         memory.write(self._table, self._packed(request.indirect))
         for slot, head in enumerate(request.heads):

@@ -37,14 +37,15 @@ def _change(before: TmfResult, after: TmfResult) -> tuple[str, bool | None] | No
     if answers[0] is None and answers[1] is not None:
         better = True if passes else None
         return f"makes {name} answer" + ("" if passes else f", though not as it should: {new.reasons[0]}"), better
-    if answers[0] is not None and answers[1] is None:
+    if answers[0] is not None and answers[1] is None and not after.seen.broken:
         return f"keeps {name} from answering", False
     if old.verdict is not new.verdict:
         reason = (old.reasons or new.reasons)[0]
         return (f"repairs {name}: {reason}", True) if passes else (f"breaks {name}: {reason}", False)
     if answers[0] != answers[1]:
         return f"answers {name} {function_text(answers[1])} instead of {function_text(answers[0])}", None
-    return None
+    noted = [note for note in new.notes if note not in old.notes]
+    return (f"has {name} noted: {noted[0]}", None) if noted else None
 
 
 def _from_group(what: str, better: bool | None, group: Sequence[TmfResult]) -> Change:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.command import text_from_argv
-from lab.errors import LabError
+from lab.errors import DeviceError, LabError
 from lab.progress import Progress
 from lab.scratch import scratch_folder
 from lab.virtio.evidence import keep_evidence
@@ -134,9 +134,11 @@ def _observed(machine: QtestMachine, case: TmfCase, plan: Plan, backtraces: Back
     seen = performance.observation
     try:
         performance.run()
+    except DeviceError as err:
+        seen.broken = err.message
     except LabError as err:
         seen.trouble = err.message
-    if seen.trouble or seen.stall is Stall.EXITED:
+    if seen.trouble or seen.broken or seen.stall is Stall.EXITED:
         seen.crash = crash_text(machine.process) or ""
     if seen.stall is not None and not seen.crash:
         seen.moved_by = examine_stall(

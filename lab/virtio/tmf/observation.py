@@ -16,6 +16,7 @@ class Ending:
     :param pass_number: over the rings, in which that was seen; 0 where it never ended.
     :param answer: the bytes that the device wrote.
     :param data_ok: a READ that ended OK brought the right data.
+    :param overwritten: the device wrote to its data buffer after it had returned it.
     :param served_by: names of the threads that took it, from the trace; empty where there is no trace.
     """
 
@@ -24,6 +25,7 @@ class Ending:
     answer: bytes
     data_ok: bool
     served_by: tuple[str, ...]
+    overwritten: bool = False
 
     @property
     def response(self) -> CommandResponse | None:
@@ -39,6 +41,7 @@ class Observation:
     :param function: the function itself; ``earlier`` the ABORT_TASK before it, where there was one.
     :param strays: chains that the device returned and did not have: something ended twice.
     :param trouble: what kept the case from being performed to its end; empty where nothing did.
+    :param broken: the rule of virtio that the device broke, after which the case could not go on; empty where it did.
     :param crash: how QEMU ended by itself; empty where it did not.
     :param stall: why something did not end.
     :param waiting_for: what was waited for then.
@@ -52,6 +55,7 @@ class Observation:
     earlier: Ending | None = None
     strays: int = 0
     trouble: str = ""
+    broken: str = ""
     crash: str = ""
     stall: Stall | None = None
     waiting_for: str = ""

@@ -2,10 +2,12 @@
 
 Written from the specifications, not from what QEMU does. Sources:
 
-* VIRTIO 1.2, section 5.6.6.1: what each response of a command means (ABORTED: cancelled by a task management function;
-  RESET: cancelled by a bus or device reset, a task management function included).
-* VIRTIO 1.2, section 5.6.6.2: responses of a TMF; commands selected by it end before it is answered; the single level
-  LUN is ignored for a function on a whole I_T nexus.
+* VIRTIO 1.2, section 5.6.6.1: what each response of a command means (ABORTED: cancelled by ABORT TASK or ABORT TASK
+  SET; RESET: cancelled by a bus or device reset, a task management function included).
+* VIRTIO 1.2, section 5.6.6.2: responses of a TMF; commands selected by an abort or a reset end before it is answered,
+  "possibly" with ABORTED or RESET, so that one which ends OK in time is only noted; the single level LUN is ignored for
+  a function on a whole I_T nexus. CLEAR TASK SET stands in neither section: it is held to what ABORT TASK SET has to
+  do, which is custom.
 * VIRTIO 1.2, section 5.6.6.3: a LUN reset is reported as UNIT ATTENTION 29h.
 * SAM-5, clause 7: the functions and their service responses.
 """
@@ -30,9 +32,7 @@ _CLAUSES = {
     Tmf.LOGICAL_UNIT_RESET: "7.7 LOGICAL UNIT RESET",
 }
 
-_LUN_GOES = frozenset(
-    {"OK", "ABORTED", "RESET", "FAILURE", "BAD_TARGET", "INCORRECT_LUN", "TRANSPORT_FAILURE", "TARGET_FAILURE"}
-)
+_LUN_GOES = frozenset({"OK", "ABORTED", "RESET", "FAILURE", "BAD_TARGET", "TRANSPORT_FAILURE", "TARGET_FAILURE"})
 """How a command may end whose LUN is taken away: no rule names one response, but it has to end."""
 
 
@@ -41,10 +41,12 @@ class CommandExpectation:
     """How a command that is in flight may end.
 
     :param ends: responses, as :class:`lab.virtio.virtio_scsi.CommandResponse` prints them.
+    :param tolerated: those that break no rule and are noted, where it ends in time.
     :param before_answer: it has to end before the function is answered with success.
     """
 
     ends: frozenset[str]
+    tolerated: frozenset[str]
     before_answer: bool
 
 
@@ -55,14 +57,16 @@ class Expectation:
     :param answers: response bytes of the function.
     :param tolerated: response bytes that stray from the specification without harm, with the reason.
     :param commands: in the order of ``plan.held``.
-    :param resets: LUNs that report the reset to the next command; None where a LUN went and came meanwhile.
+    :param resets: LUNs that report the reset to the next command.
+    :param lun_goes: a LUN is taken away meanwhile: the others may report that, and the function may come too late.
     :param rule: where this is specified.
     """
 
     answers: frozenset[int]
     tolerated: tuple[tuple[int, str], ...]
     commands: tuple[CommandExpectation, ...]
-    resets: frozenset[Lun] | None
+    resets: frozenset[Lun]
+    lun_goes: bool
     rule: str
 
 
@@ -73,12 +77,12 @@ def expectation(case: TmfCase, plan: Plan) -> Expectation:
     if unplugged:
         answers |= {Response.BAD_TARGET, Response.INCORRECT_LUN}
         answers |= {Response.OK} if case.subtype in _QUERIES else set()
-    reset_luns = frozenset(unit.lun for unit in UNITS if _resets(case.subtype, plan.lun, unit.lun))
     return Expectation(
         answers=frozenset(answers),
         tolerated=_tolerated(case),
         commands=tuple(_command(case, plan, command) for command in plan.held),
-        resets=None if unplugged else reset_luns,
+        resets=frozenset(unit.lun for unit in UNITS if _resets(case.subtype, plan.lun, unit.lun)),
+        lun_goes=unplugged,
         rule=rule,
     )
 
@@ -90,6 +94,11 @@ def selects(subtype: int, lun: Lun, tag: int, command: PlannedCommand) -> bool:
     if command.unit.lun != lun:
         return False
     return subtype in (Tmf.ABORT_TASK_SET, Tmf.CLEAR_TASK_SET) or (subtype == Tmf.ABORT_TASK and command.tag == tag)
+
+
+def aborted_before(plan: Plan, command: PlannedCommand) -> bool:
+    """Tell whether the earlier ABORT_TASK, where there is one, ends a command that is in flight."""
+    return plan.aborted_before and selects(Tmf.ABORT_TASK, plan.lun, plan.tag, command)
 
 
 def waits_for_commands(subtype: int) -> bool:
@@ -123,7 +132,7 @@ def _absent_answers(case: TmfCase, refuses: bool) -> tuple[set[int], str]:
     if case.lun_state is LunState.ABSENT_LUN and case.subtype == Tmf.I_T_NEXUS_RESET:
         return {Response.OK}, "VIRTIO 5.6.6.2: the single level LUN is ignored for a whole I_T nexus"
     absent = Response.BAD_TARGET if case.lun_state is LunState.ABSENT_TARGET else Response.INCORRECT_LUN
-    return {absent} | _rejection(refuses), "VIRTIO 5.6.6.2, responses valid for all commands"
+    return {absent} | _rejection(refuses), "by their names; VIRTIO 5.6.6.2 lists the responses without a rule"
 
 
 def _rejection(refuses: bool) -> set[int]:
@@ -140,18 +149,26 @@ def _query_task_answers(tag_state: TagState) -> set[int]:
 
 
 def _tolerated(case: TmfCase) -> tuple[tuple[int, str], ...]:
-    if case.subtype == Tmf.I_T_NEXUS_RESET and case.lun_state is LunState.ABSENT_TARGET:
-        return ((Response.OK, "an absent target answers as if it had been reset, instead of BAD_TARGET"),)
+    nexus = case.subtype == Tmf.I_T_NEXUS_RESET
+    if case.lun_state is LunState.ABSENT_TARGET:
+        reset = (Response.OK, "an absent target answers as if it had been reset, instead of BAD_TARGET")
+        return (
+            (Response.INCORRECT_LUN, "an absent target is INCORRECT_LUN, instead of BAD_TARGET"),
+            *([reset] * nexus),
+        )
+    if case.lun_state is LunState.ABSENT_LUN and not nexus:
+        return ((Response.BAD_TARGET, "an absent LUN is BAD_TARGET, instead of INCORRECT_LUN"),)
     return ()
 
 
 def _command(case: TmfCase, plan: Plan, command: PlannedCommand) -> CommandExpectation:
     selected = selects(case.subtype, plan.lun, plan.tag, command)
-    ends: frozenset[str] = frozenset({"OK"})
+    ends: frozenset[str] = frozenset()
     if selected:
         ends = frozenset({"RESET" if case.subtype in _RESETS else "ABORTED"})
-    if plan.aborted_before and selects(Tmf.ABORT_TASK, plan.lun, plan.tag, command):
-        ends = ends - {"OK"} | {"ABORTED"}
+    if aborted_before(plan, command):
+        ends |= {"ABORTED"}
     if plan.unplug is not Unplug.NEVER and command.unit.lun == plan.lun:
         ends = _LUN_GOES
-    return CommandExpectation(ends, before_answer=selected)
+    ok = frozenset({"OK"})
+    return CommandExpectation(ends or ok, tolerated=ok - ends if ends else frozenset(), before_answer=selected)

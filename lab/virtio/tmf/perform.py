@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from lab.deadline import Deadline
 from lab.errors import DeadlineError
@@ -20,7 +21,7 @@ from lab.virtio.tmf.oracle import selects, waits_for_commands
 from lab.virtio.tmf.plan import ADDRESSED, UNITS, Plan, PlannedCommand, Unplug
 from lab.virtio.tmf.watchdog import Stall, Watched, WatchedProcess, wait_or_stall
 from lab.virtio.tmf.witness import Trace
-from lab.virtio.virtio_scsi import Lun, Tmf, command_response
+from lab.virtio.virtio_scsi import Lun, Tmf, command_response, unwritten
 from lab.virtio.virtio_scsi_driver import Completion, Request
 
 _PATIENCE_S = 1.0
@@ -148,14 +149,24 @@ class Performance:
         A function that is answered before the last of them has ended has miscounted.
         """
         plan = self._plan
-        chosen = [c for c in plan.held if selects(self._case.subtype, plan.lun, plan.tag, c)]
-        last = next((c for c in chosen if (c.unit.lun, c.tag) == (plan.lun, plan.tag)), chosen[-1] if chosen else None)
-        if last is not None:
+        held = list(zip(self._held, plan.held, strict=True))
+        chosen = [
+            command
+            for request, command in held
+            if not self._ended(request) and selects(self._case.subtype, plan.lun, plan.tag, command)
+        ]
+        if chosen:
+            last = min(chosen, key=self._release_order)
             self._release(lambda command: command != last)
-            others = [held for held, command in zip(self._held, plan.held, strict=True) if command != last]
+            others = [request for request, command in held if command != last]
             self._expect(lambda: all(self._ended(request) for request in others))
             self._try(self._function_ended, _EARLY_S)
         self._machine.disk.release_all()
+
+    def _release_order(self, command: PlannedCommand) -> tuple[bool, bool]:
+        """Return what sorts the command that is released last first: one that QEMU overlooks, else the tagged one."""
+        overlooked = not self._trace.cancelled(command.unit.lun.lun, command.tag)
+        return not overlooked, (command.unit.lun, command.tag) != (self._plan.lun, self._plan.tag)
 
     def _release(self, chosen: Callable[[PlannedCommand], bool]) -> int:
         """Let go of some of the commands that the disk holds, and say of how many."""
@@ -186,8 +197,10 @@ class Performance:
         for completion in self._driver.poll():
             if completion.request is None:
                 self.observation.strays += 1
-            else:
-                self._completions[completion.request] = completion
+                continue
+            self._completions[completion.request] = completion
+            buffer = completion.request.data_in  # what changes from here on is written too late
+            self._machine.memory.write(buffer.address, unwritten(buffer.size))
 
     def _expect(self, check: Callable[[], bool]) -> None:
         """Wait for something that happens, unless QEMU sleeps without it."""
@@ -256,7 +269,10 @@ class Performance:
             self.observation.unplug_refused = self._unplug.error
 
     def _command_ending(self, request: Request, command: PlannedCommand) -> Ending:
-        return self._ending(request, self._trace.command_threads(command.unit.lun.lun, command.tag), command.lba)
+        ending = self._ending(request, self._trace.command_threads(command.unit.lun.lun, command.tag), command.lba)
+        buffer = request.data_in
+        late = self._machine.memory.read(buffer.address, buffer.size) != unwritten(buffer.size)
+        return replace(ending, overwritten=ending.ended and late)
 
     def _function_ending(self, request: Request | None) -> Ending | None:
         if request is None:

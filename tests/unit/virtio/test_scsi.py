@@ -1,6 +1,6 @@
 import pytest
 
-from lab.errors import StageError
+from lab.errors import DeviceError
 from lab.virtio import scsi
 from lab.virtio.scsi import Sense, sense_from_bytes
 
@@ -32,5 +32,5 @@ def test_sense_data_of_both_formats() -> None:
 @pytest.mark.parametrize("data", [b"", b"\x70\0\6", b"\x12\x34\x56\x78"])
 def test_sense_data_that_is_none(data: bytes) -> None:
     """Bytes that cannot be sense data are not made into some."""
-    with pytest.raises(StageError, match="cannot be read"):
+    with pytest.raises(DeviceError, match="cannot be read"):
         sense_from_bytes(data)

@@ -1,5 +1,6 @@
 import pytest
 
+from lab.errors import DeviceError
 from lab.virtio.scsi import Sense
 from lab.virtio.virtio_scsi import (
     AsyncNotification,
@@ -11,12 +12,14 @@ from lab.virtio.virtio_scsi import (
     Tmf,
     an_request,
     an_response,
+    check_written,
     command_request,
     command_response,
     event_from_bytes,
     response_text,
     tmf_request,
     tmf_text,
+    unwritten,
 )
 
 
@@ -68,10 +71,56 @@ def test_sense_data_of_a_response() -> None:
     assert response.sense == Sense(5, 0x20, 1) and response.residual == 4
 
 
+SENSE = bytes((8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0x72, 6, 0x29, 0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        (bytes(12) + unwritten(96), 12),
+        (bytes(12) + unwritten(96), 108),
+        (bytes(12) + unwritten(96), 620),
+        (SENSE + unwritten(88), 20),
+        (b"\0", 1),
+        (bytes((4, 0, 0, 0, 0)), 5),
+    ],
+    ids=["header", "qemu", "qemu-with-data", "sense", "function", "notification"],
+)
+def test_what_the_device_wrote_as_a_whole(answer: bytes, written: int) -> None:
+    """A response without sense data has 12 bytes; the room behind it need not be written, nor be left out."""
+    check_written(answer, written)
+
+
+@pytest.mark.parametrize(
+    ("answer", "written", "message"),
+    [
+        (unwritten(108), 108, "without an answer"),
+        (unwritten(1), 1, "without an answer"),
+        (unwritten(5), 5, "without an answer"),
+        (bytes(108), 0, "wrote 0 bytes, and its answer has 12"),
+        (SENSE + bytes(88), 12, "wrote 12 bytes, and its answer has 20"),
+        (b"\0", 0, "wrote 0 bytes, and its answer has 1"),
+        (bytes((97, *bytes(11), 0x72)) + bytes(95), 108, "wrote 108 bytes, and its answer has 109"),
+        (bytes((8, *bytes(11))) + unwritten(96), 108, "sense data that cannot be read"),
+        (unwritten(11) + b"\2" + unwritten(96), 108, "sense data that cannot be read"),
+    ],
+)
+def test_what_the_device_did_not_write(answer: bytes, written: int, message: str) -> None:
+    """What it left out shows, and so does what its driver may not look at (VIRTIO 1.2, section 2.7.8.3)."""
+    with pytest.raises(DeviceError, match=message):
+        check_written(answer, written)
+
+
 def test_events() -> None:
     """The missed bit is apart from the kind, and QEMU's short LUN format is understood."""
     data = bytes((1, 0, 0, 0x80, 1, 2, 0, 7, 0, 0, 0, 0, 2, 0, 0, 0))
     assert event_from_bytes(data) == Event(EventKind.TRANSPORT_RESET, Lun(2, 7), ResetReason.REMOVED, missed=True)
+
+
+def test_an_event_that_was_not_written() -> None:
+    """A buffer that comes back as it went is no event, not even the one of kind 0."""
+    with pytest.raises(DeviceError, match="without an event"):
+        event_from_bytes(unwritten(16))
 
 
 def test_names() -> None:

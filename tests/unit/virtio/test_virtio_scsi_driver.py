@@ -3,12 +3,21 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.errors import DeadlineError, StageError
+from lab.errors import DeadlineError, DeviceError
 from lab.virtio import scsi
 from lab.virtio.guest_memory import GuestMemory
 from lab.virtio.scsi import read_10, write_10
 from lab.virtio.virtio_pci import find_virtio_device
-from lab.virtio.virtio_scsi import AsyncNotification, ControlType, EventKind, Lun, Tmf, command_response
+from lab.virtio.virtio_scsi import (
+    UNWRITTEN,
+    AsyncNotification,
+    ControlType,
+    EventKind,
+    Lun,
+    Tmf,
+    command_response,
+    unwritten,
+)
 from lab.virtio.virtio_scsi_driver import VirtioScsi
 from tests.unit.virtio.fake_device import FakeDevice
 
@@ -102,6 +111,33 @@ def test_passes_put_the_ctrl_queue_first(rig: Rig) -> None:
     assert [completion.pass_number for completion in (*first, *second)] == [1, 1, 2]
 
 
+def test_buffers_do_not_begin_as_an_answer(rig: Rig) -> None:
+    """Zeros would be OK, GOOD, FUNCTION_COMPLETE and the data of an empty disk."""
+    rig.driver.submit(0, LUN, read_10(7), tag=1)
+    rig.driver.manage_task(Tmf.ABORT_TASK, LUN, 1)
+    for queue in (0, 2):
+        chain = rig.device.take(queue)
+        assert chain is not None
+        assert {byte for place in chain[2] for byte in rig.device.memory.read(*place)} == {UNWRITTEN}
+
+
+@pytest.mark.parametrize("answer", [b"", b"\0" * 11])
+def test_an_answer_that_was_not_written(rig: Rig, answer: bytes) -> None:
+    """Whoever looks at the rings is told; nothing of it is taken for a response."""
+    rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)
+    rig.device.serve(2, answer)
+    with pytest.raises(DeviceError):
+        rig.driver.poll()
+
+
+def test_data_that_was_not_written(rig: Rig) -> None:
+    """It is not what the disk holds, whatever that is."""
+    rig.driver.submit(1, LUN, read_10(7), tag=5)
+    rig.device.serve(3, OK)
+    (completion,) = rig.driver.poll()
+    assert completion.data == unwritten(512)
+
+
 def test_a_chain_that_was_never_given_belongs_to_nobody(rig: Rig) -> None:
     """Something that ends twice shows up without a request."""
     request = rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)
@@ -114,7 +150,7 @@ def test_run_waits_for_its_own_command(rig: Rig) -> None:
     """Another command in between, or none at all, is an error."""
     rig.driver.submit(0, LUN, scsi.test_unit_ready(), tag=1)
     rig.device.serve(2, OK)
-    with pytest.raises(StageError, match="something else"):
+    with pytest.raises(DeviceError, match="something else"):
         rig.driver.run(1, LUN, scsi.test_unit_ready(), tag=2)
     with pytest.raises(DeadlineError, match="answer to tag 0x3"):
         rig.driver.run(1, LUN, scsi.test_unit_ready(), tag=3, timeout_s=0)
@@ -126,7 +162,7 @@ def test_unit_attentions_are_taken(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     rig.serve_whoever_waits(monkeypatch, 3, told, told, OK)
     rig.driver.until_ready(LUN, queue=1)
     rig.serve_whoever_waits(monkeypatch, 2, *[told] * 8)
-    with pytest.raises(StageError, match="LUN 0:1 is not ready after 8 times"):
+    with pytest.raises(DeviceError, match="LUN 0:1 is not ready after 8 times"):
         rig.driver.until_ready(LUN)
 
 
@@ -145,6 +181,13 @@ def test_events_are_read_and_their_buffers_supplied_again(rig: Rig) -> None:
         (seen,) = rig.driver.take_events()
         assert (seen.kind, seen.lun) == (EventKind.TRANSPORT_RESET, Lun(0, number))
     assert rig.driver.take_events() == [] and rig.device.kicks == [1] * 40
+
+
+def test_an_event_buffer_that_was_never_given(rig: Rig) -> None:
+    """It is told as the device's fault."""
+    rig.device.give_back(1, 77)
+    with pytest.raises(DeviceError, match="event buffer 77, which it did not have"):
+        rig.driver.take_events()
 
 
 def test_every_queue_can_be_kicked_once_more(rig: Rig) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from lab.errors import StageError
 from lab.virtio.guest_memory import GuestMemory
-from lab.virtio.virtqueue import Buffer, Used, Virtqueue
+from lab.virtio.virtqueue import Buffer, Used, Virtqueue, buffer_with
 from tests.unit.virtio.fake_device import FakeDevice, Ring
 
 
@@ -23,9 +23,7 @@ class Rig:
 
     def buffer(self, data: bytes) -> Buffer:
         """Return a buffer that holds these bytes."""
-        address = self.memory.allocate(len(data))
-        self.memory.write(address, data)
-        return Buffer(address, len(data))
+        return buffer_with(self.memory, data)
 
 
 @pytest.fixture

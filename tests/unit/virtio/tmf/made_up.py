@@ -52,8 +52,8 @@ def perfect(case: TmfCase) -> tuple[Plan, Observation]:
         command_ending(Response[min(allowed.ends)], served_by[command.queue])
         for command, allowed in zip(plan.held, expected.commands, strict=True)
     )
-    resets = expected.resets or frozenset()
-    after = {unit.lun: "CHECK_CONDITION UNIT_ATTENTION 29/00" if unit.lun in resets else "OK" for unit in UNITS}
+    attention = "CHECK_CONDITION UNIT_ATTENTION 29/00"
+    after = {unit.lun: attention if unit.lun in expected.resets else "OK" for unit in UNITS}
     earlier = function_ending(Response.OK) if plan.aborted_before else None
     function = function_ending(min(expected.answers))
     return plan, Observation(commands=commands, function=function, earlier=earlier, after=after)

@@ -30,6 +30,7 @@ class Task:
     """A command that the device has.
 
     :param ends: its response once the disk has answered.
+    :param returned: it was given back before that, without data.
     """
 
     queue: int
@@ -39,6 +40,7 @@ class Task:
     lba: int
     writable: list[tuple[int, int]]
     ends: Response = Response.OK
+    returned: bool = False
 
 
 @dataclass
@@ -173,12 +175,14 @@ class Model(FakeDevice):
         for task in function.waits_for:
             right = Response.RESET if reset else Response.ABORTED
             self._cancel(task, Response.ABORTED if self.fault == "aborts in a reset" else right)
+        if self.fault == "resets everything":
+            self.attentions |= set(self.luns)
         if reset and self.fault != "forgets the unit attention":
             whole = subtype == Tmf.I_T_NEXUS_RESET
             same = {lun for lun in self.luns if lun.target == function.lun.target}
             self.attentions |= same if whole else {function.lun}
         self.waiting.append(function)
-        if self.fault == "answers early":
+        if self.fault == "answers early" or (self.fault == "answers the earlier abort early" and not reset):
             function.waits_for = []
         self._answer_functions()
 
@@ -195,12 +199,18 @@ class Model(FakeDevice):
             MAIN_THREAD, f"scsi_req_cancel target {task.lun.target} lun {task.lun.lun} tag {task.tag & 0xFFFFFFFF}"
         )
         task.ends = task.ends or ends
+        if self.fault == "lets go of commands too soon" and not task.returned:
+            task.returned = True
+            self._end(task)
 
     def _answered(self, task: Task) -> None:
         if self.fault == "loses aborted commands" and task.ends:
             return
         self.tasks.remove(task)
-        self._end(task)
+        if task.returned:
+            self.memory.write(task.writable[1][0], block_pattern(task.lba))
+        else:
+            self._end(task)
         if self.fault == "ends commands twice":
             self.give_back(task.queue, task.head)
         self._answer_functions()
@@ -209,7 +219,7 @@ class Model(FakeDevice):
         header = bytes((len(sense), 0, 0, 0, 0, 0, 0, 0, 0, 0, status, task.ends)) + sense.ljust(96, b"\0")
         wrong = 1 if self.fault == "reads the wrong block" else 0
         rest = header + block_pattern(task.lba + wrong)
-        for address, size in task.writable:
+        for address, size in task.writable[: 1 if task.returned else None]:
             self.memory.write(address, rest[:size])
             rest = rest[size:]
         self.give_back(task.queue, task.head, 108)
@@ -225,8 +235,9 @@ class Model(FakeDevice):
             return
         if self.fault == "accepts everything" and response is Response.FUNCTION_REJECTED:
             response = Response.OK
-        self.memory.write(function.address, bytes((response,)))
-        self.give_back(0, function.head, 1)
+        if self.fault != "writes no response":
+            self.memory.write(function.address, bytes((response,)))
+        self.give_back(0, function.head, 0 if self.fault == "says it wrote nothing" else 1)
 
     def _thread(self, queue: int) -> int:
         if not self.iothreads or self.fault == "serves everything in the main loop":

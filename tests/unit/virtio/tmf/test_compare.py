@@ -65,6 +65,24 @@ def test_another_answer_that_is_right_too() -> None:
     )
 
 
+def test_a_rule_that_only_the_candidate_breaks() -> None:
+    """It is named, and not taken for a function that hangs."""
+    (change,) = changes(GOOD[:1], [result_of(CASES[0], Observation(broken="no answer in it"))])
+    assert change.better is False and change.sentence.startswith("breaks ABORT_TASK: no answer in it")
+
+
+def test_what_is_noted_of_the_candidate_only() -> None:
+    """It is said, without judging: commands that finish instead of being aborted, say."""
+    seen = perfect(CASES[0])[1]
+    finished = replace(seen.commands[1], answer=bytes(108))
+    other = replace(seen, commands=(seen.commands[0], finished, *seen.commands[2:]))
+    (change,) = changes(GOOD[:1], [result_of(CASES[0], other)])
+    assert change.better is None
+    assert change.sentence.startswith(
+        "has ABORT_TASK noted: the command on LUN 0:0, queue 1 ended OK instead of ABORTED"
+    )
+
+
 def test_what_was_undecided_cannot_be_compared() -> None:
     """On either side."""
     undecided = [result_of(CASES[0], Observation(trouble="x"))]

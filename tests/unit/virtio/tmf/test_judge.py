@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 
+from lab.virtio.qtest_machine import LogicalUnit
 from lab.virtio.tmf.case import LunState, TagState, TmfCase, matrix_cases
 from lab.virtio.tmf.judge import Judgement, function_text
 from lab.virtio.tmf.observation import Observation
-from lab.virtio.tmf.plan import ADDRESSED, SIBLING
+from lab.virtio.tmf.plan import ADDRESSED, SIBLING, STRANGER
 from lab.virtio.tmf.watchdog import NEW_CONNECTION, SECOND_KICK, Stall
 from lab.virtio.verdict import Verdict
 from lab.virtio.virtio_scsi import Response, Tmf
@@ -53,12 +54,15 @@ FAULTS: dict[str, Callable[[Observation], Observation]] = {
     "the command on LUN 0:0, queue 0 ended ABORTED instead of OK": with_command(
         0, answer=command_ending(Response.ABORTED, "t0").answer
     ),
-    "the command on LUN 0:0, queue 1 ended OK instead of ABORTED": with_command(
-        1, answer=command_ending(Response.OK, "t1").answer
+    "the command on LUN 0:0, queue 1 ended RESET instead of ABORTED": with_command(
+        1, answer=command_ending(Response.RESET, "t1").answer
     ),
     "the command on LUN 0:0, queue 2 ended OK with the wrong data": with_command(2, data_ok=False),
     "the command on LUN 0:0, queue 1 ended after the function that ends it had been answered": with_command(
         1, pass_number=3
+    ),
+    "the command on LUN 0:0, queue 1 had ended ABORTED when the device wrote to its data buffer": with_command(
+        1, overwritten=True
     ),
     "the command on LUN 0:0, queue 3 was served by main loop; the mapping says t1": with_command(
         3, served_by=("main loop",)
@@ -71,6 +75,9 @@ FAULTS: dict[str, Callable[[Observation], Observation]] = {
     ),
     "waited for x: every thread of QEMU sleeps; a second kick of every virtqueue moved it": lambda seen: replace(
         seen, stall=Stall.ASLEEP, waiting_for="x", moved_by=SECOND_KICK
+    ),
+    "the device returned a request without an answer in it": lambda _: Observation(
+        broken="the device returned a request without an answer in it"
     ),
     "QEMU ended by itself with signal SIGABRT": lambda seen: replace(
         seen, crash="QEMU ended by itself with signal SIGABRT"
@@ -100,6 +107,45 @@ def test_the_order_does_not_count_after_a_refusal() -> None:
     assert judged(case, refused).verdict is Verdict.PASSED
 
 
+def test_a_command_that_finishes_before_the_answer_is_noted() -> None:
+    """It breaks no rule; after the answer it does, however it ends."""
+    ok = command_ending(Response.OK, "t1").answer
+    note = ("the command on LUN 0:0, queue 1 ended OK instead of ABORTED",)
+    assert judged(case_of(), with_command(1, answer=ok)) == Judgement(Verdict.PASSED, (), note)
+    late = judged(case_of(), with_command(1, answer=ok, pass_number=3))
+    assert late.reasons == ("the command on LUN 0:0, queue 1 ended after the function that ends it had been answered",)
+
+
+def test_a_lost_reply_is_named_first() -> None:
+    """The disk had sent them all, so nothing held one back: it is a fault, and whose it is can be read."""
+    lost = judged(case_of(), lambda seen: replace(seen, stall=Stall.ASLEEP, moved_by=NEW_CONNECTION, function=NEVER))
+    assert lost.verdict is Verdict.FAILED
+    assert lost.reasons[0] == "the disk's NBD client lost a reply: the disk had sent them all"
+
+
+@pytest.mark.parametrize(
+    ("subtype", "lun", "said", "reasons"),
+    [
+        (Tmf.ABORT_TASK, STRANGER, "OK", ()),
+        (Tmf.ABORT_TASK, STRANGER, "CHECK_CONDITION UNIT_ATTENTION 3f/0e", ()),
+        (Tmf.ABORT_TASK, STRANGER, "BAD_TARGET", ("LUN 1:2 was not reset and said BAD_TARGET",)),
+        (Tmf.I_T_NEXUS_RESET, SIBLING, "CHECK_CONDITION UNIT_ATTENTION 29/00", ()),
+        (Tmf.I_T_NEXUS_RESET, SIBLING, "OK", ()),
+        (Tmf.I_T_NEXUS_RESET, SIBLING, "BUSY", ("LUN 0:1 does not report its reset: it said BUSY",)),
+        (
+            Tmf.I_T_NEXUS_RESET,
+            STRANGER,
+            "CHECK_CONDITION UNIT_ATTENTION 29/00",
+            ("LUN 1:2 was not reset and said CHECK_CONDITION UNIT_ATTENTION 29/00",),
+        ),
+    ],
+)
+def test_the_luns_that_stay_are_asked(subtype: Tmf, lun: LogicalUnit, said: str, reasons: tuple[str, ...]) -> None:
+    """While another one goes: they may report that, and a reset that the function was in time for; nothing else."""
+    case = case_of(subtype, TagState.IN_FLIGHT, LunState.BEING_UNPLUGGED)
+    assert judged(case, lambda seen: replace(seen, after={lun.lun: said})).reasons == reasons
+
+
 def test_a_reset_that_is_not_reported() -> None:
     """The next command has to say that the LUN was reset."""
     judgement = judged(
@@ -115,6 +161,8 @@ def test_an_earlier_abort_has_to_be_answered_too() -> None:
     assert never.reasons == ("the earlier ABORT_TASK was never answered",)
     wrong = judged(case, lambda seen: replace(seen, earlier=function_ending(Response.BAD_TARGET)))
     assert wrong.reasons == ("the earlier ABORT_TASK was answered BAD_TARGET instead of FUNCTION_COMPLETE",)
+    early = judged(case, with_command(1, pass_number=3))
+    assert early.reasons == ("the earlier ABORT_TASK was answered before its command had ended",)
 
 
 def test_a_tolerated_answer_is_noted() -> None:
@@ -128,13 +176,12 @@ def test_a_tolerated_answer_is_noted() -> None:
     "change",
     [
         lambda seen: Observation(trouble="QEMU did not start"),
-        lambda seen: replace(seen, stall=Stall.ASLEEP, moved_by=NEW_CONNECTION, function=NEVER),
         lambda seen: replace(seen, stall=Stall.TOO_SLOW, waiting_for="x", function=NEVER),
     ],
-    ids=["not-performed", "the-disk-s-fault", "too-slow"],
+    ids=["not-performed", "too-slow"],
 )
 def test_what_says_nothing_about_task_management_is_undecided(change: Callable[[Observation], Observation]) -> None:
-    """The lab's own trouble, the disk's and the host's are not the function's."""
+    """The lab's own trouble and the host's are not the function's."""
     assert judged(case_of(), change).verdict is Verdict.UNDECIDED
 
 

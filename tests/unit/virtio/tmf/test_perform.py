@@ -1,14 +1,16 @@
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from lab.errors import StageError
+from lab.errors import DeviceError
 from lab.testing import FakeClock
 from lab.virtio.qtest_machine import QtestMachine
 from lab.virtio.tmf.case import TmfCase, matrix_cases
 from lab.virtio.tmf.controller import controller_mapping
 from lab.virtio.tmf.judge import Judgement, judge
+from lab.virtio.tmf.matrix import Backtraces, _observed
 from lab.virtio.tmf.observation import Observation
 from lab.virtio.tmf.oracle import expectation
 from lab.virtio.tmf.perform import Performance
@@ -62,7 +64,11 @@ def test_a_device_without_fault_passes_the_matrix(tmp_path: Path, mapping: str, 
         ("forgets the unit attention", "I_T_NEXUS_RESET/in-flight/present", "does not report its reset"),
         ("compares half a tag", "ABORT_TASK/never-seen/present", "ended ABORTED instead of OK"),
         ("ignores the LUN", "ABORT_TASK/in-flight/present", "LUN 0:1, queue 3 ended ABORTED instead of OK"),
-        ("resets one LUN only", "I_T_NEXUS_RESET/in-flight/present", "LUN 0:1, queue 3 ended OK instead of RESET"),
+        ("resets one LUN only", "I_T_NEXUS_RESET/in-flight/present", "LUN 0:1, queue 3 ended after the function"),
+        ("lets go of commands too soon", "ABORT_TASK/in-flight/present", "wrote to its data buffer"),
+        ("lets go of commands too soon", "LOGICAL_UNIT_RESET/in-flight/present", "wrote to its data buffer"),
+        ("answers the earlier abort early", "QUERY_TASK/being-aborted/present", "before its command had ended"),
+        ("resets everything", "LOGICAL_UNIT_RESET/in-flight/unplugged-meanwhile", "LUN 1:2 was not reset and said"),
         ("loses aborted commands", "CLEAR_TASK_SET/in-flight/present", "never ended"),
         ("ends commands twice", "QUERY_TASK_SET/in-flight/present", "something ended twice"),
         ("reads the wrong block", "QUERY_TASK/in-flight/present", "wrong data"),
@@ -96,5 +102,23 @@ def test_a_lun_that_never_becomes_ready(tmp_path: Path) -> None:
 
     model = Model(tmp_path)
     model.attentions = Restless(unit.lun for unit in UNITS)  # type: ignore[assignment]
-    with pytest.raises(StageError, match="not ready after 8 times"):
+    with pytest.raises(DeviceError, match="not ready after 8 times"):
         performed(matrix_cases(["2"])[0], model)
+
+
+@pytest.mark.parametrize("fault", ["writes no response", "says it wrote nothing"])
+def test_what_comes_back_without_an_answer(tmp_path: Path, fault: str) -> None:
+    """A buffer of zeros would be FUNCTION_COMPLETE; the case ends there, and says what rule was broken."""
+    case = next(c for c in matrix_cases(["2"]) if c.id == "2/ABORT_TASK/in-flight/present/queue-3")
+    with pytest.raises(DeviceError, match=r"without an answer|says it wrote 0 bytes"):
+        performed(case, Model(tmp_path, fault=fault))
+
+
+def test_a_rule_that_is_broken_is_no_trouble_of_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It goes to the judge as what it is, and is a fault there."""
+    monkeypatch.setattr("lab.virtio.tmf.matrix.crash_text", lambda _: None)
+    model = Model(tmp_path, fault="writes no response")
+    case = next(c for c in matrix_cases(["2"]) if c.id == "2/ABORT_TASK/in-flight/present/queue-3")
+    monkeypatch.setattr("lab.virtio.tmf.matrix.Performance", partial(Performance, process=Asleep()))
+    seen = _observed(cast("QtestMachine", model), case, plan_from_case(case), Backtraces())
+    assert (seen.broken, seen.trouble) == ("the device returned a request without an answer in it", "")

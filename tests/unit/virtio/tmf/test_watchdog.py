@@ -7,7 +7,9 @@ import pytest
 from lab.errors import GuestError
 from lab.machine.process import QemuProcess
 from lab.testing import FakeClock
-from lab.virtio.tmf.watchdog import Stall, WatchedProcess, wait_or_stall
+from lab.virtio.qtest_machine import QtestMachine
+from lab.virtio.tmf import watchdog
+from lab.virtio.tmf.watchdog import NEW_CONNECTION, SECOND_KICK, Stall, WatchedProcess, nudged, wait_or_stall
 
 
 class Machine:
@@ -98,6 +100,51 @@ def test_an_answer_before_the_end_counts() -> None:
     answers = iter([False])
     assert stall(clock, Machine(clock, ends_at_s=0.0), lambda: next(answers, True)) is Stall.EXITED
     assert stall(clock, Machine(clock, ends_at_s=0.0), lambda: next(answers, True)) is None
+
+
+class Stuck:
+    """A machine that goes on when one thing is done to it.
+
+    :param moved_by: the call that moves it.
+    :param holds: its disk holds a request.
+    """
+
+    def __init__(self, moved_by: str, *, holds: bool = False) -> None:
+        self.driver = self.disk = self
+        self.calls: list[str] = []
+        self._moved_by = moved_by
+        self._holds = holds
+
+    def held(self) -> tuple[str, ...]:
+        """Return what the disk holds."""
+        return ("a request",) if self._holds else ()
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        return lambda: self.calls.append(name)
+
+    def moves(self) -> bool:
+        """Tell whether it was moved."""
+        return self._moved_by in ("", *self.calls)
+
+
+@pytest.mark.parametrize(
+    ("machine", "what"),
+    [
+        (Stuck(""), None),
+        (Stuck("release_all", holds=True), None),
+        (Stuck("kick_all"), SECOND_KICK),
+        (Stuck("drop_clients"), NEW_CONNECTION),
+        (Stuck("drop_clients", holds=True), NEW_CONNECTION),
+        (Stuck("nothing"), None),
+    ],
+    ids=["moved-by-then", "waited-for-the-disk", "a-lost-kick", "a-lost-reply", "a-lost-reply-of-several", "hangs"],
+)
+def test_what_moves_a_machine(monkeypatch: pytest.MonkeyPatch, machine: Stuck, what: str | None) -> None:
+    """Nothing is said to have moved what had ended, and the connection is closed only after every reply was sent."""
+    monkeypatch.setattr(watchdog, "_NUDGE_S", 0.0)
+    assert nudged(cast("QtestMachine", machine), machine.moves) == what
+    order = ["release_all", "kick_all", "drop_clients"]
+    assert machine.calls == order[: len(machine.calls)]
 
 
 class FakeProcess:
