@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.command import text_from_argv
-from lab.errors import LabError
+from lab.errors import DeviceError, LabError
 from lab.scratch import scratch_folder
+from lab.virtio.backing import Backing
 from lab.virtio.evidence import keep_evidence
 from lab.virtio.qtest_machine import QtestMachine, QtestSpec, start_machine
 from lab.virtio.race.history import History
@@ -17,7 +18,7 @@ from lab.virtio.race.operations import THROTTLE_GROUPS
 from lab.virtio.race.perform import Race
 from lab.virtio.race.schedule import Schedule
 from lab.virtio.tmf.plan import UNITS
-from lab.virtio.tmf.watchdog import Stall, crash_text, examine_stall
+from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall, crash_text, examine_stall
 
 _MEMORY_MIB = 64
 _DISK_MIB = 1
@@ -89,13 +90,17 @@ def _observed(machine: QtestMachine, schedule: Schedule, backtrace: bool) -> His
     history = race.history
     try:
         race.run()
+    except DeviceError as err:
+        history.broken = err.message
     except LabError as err:
         history.trouble = err.message
     history.crash = _crash(machine, history)
     if history.stall is not None and not history.crash:
-        history.moved_by = examine_stall(
+        moved_by = examine_stall(
             machine, history.stall, schedule.num_queues, race.everything_ended, wants_backtrace=lambda: backtrace
         )
+        has_client = schedule.backing is Backing.HELD  # without one, hanging up was only time that passed
+        history.moved_by = moved_by if has_client or moved_by != NEW_CONNECTION else None
     return history
 
 

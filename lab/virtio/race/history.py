@@ -47,17 +47,29 @@ class Sent:
         return f"{self.name} {self.tag:#x} ({where})"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Disturbance:
     """Something that changes what is allowed.
 
     :param lun: of the disk it was done to; None for the whole machine.
     :param at_pass: the last pass before it.
+    :param end_pass: the first pass whose commands were certainly sent after it; None while it may go on.
+    :param refused: QEMU did not do it.
     """
 
     action: Action
     lun: Lun | None
     at_pass: int
+    end_pass: int | None = None
+    refused: bool = False
+
+    def overlaps(self, sent: Sent) -> bool:
+        """Tell whether something may have been with the device while this was done."""
+        return self.began_before_end_of(sent) and (self.end_pass is None or sent.sent_pass < self.end_pass)
+
+    def began_before_end_of(self, sent: Sent) -> bool:
+        """Tell whether this was begun before something ended."""
+        return sent.ended_pass is None or self.at_pass < sent.ended_pass
 
 
 @dataclass
@@ -68,6 +80,8 @@ class History:
     :param refused: QMP commands that QEMU refused, with its words: not a fault by itself.
     :param silent: QMP commands that were never answered.
     :param trouble: what kept the race from being performed; empty where nothing did.
+    :param broken: the rule that the device broke, after which it could not be driven any more; empty where it could.
+    :param never_ready: disks that went on reporting unit attentions when everything was over.
     :param crash: how QEMU ended by itself; empty where it did not.
     :param stall: why something did not end, and ``waiting_for`` what that was.
     :param moved_by: what made it go on after all.
@@ -80,6 +94,8 @@ class History:
     refused: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     trouble: str = ""
+    broken: str = ""
+    never_ready: list[Lun] = field(default_factory=list)
     crash: str = ""
     stall: Stall | None = None
     waiting_for: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from lab.virtio.backing import copy_name
 from lab.virtio.qtest_machine import CONTROLLER_ID, LogicalUnit
 from lab.virtio.race.schedule import Action, Step
+from lab.virtio.virtio_scsi import Lun
 
 THROTTLE_GROUPS = ("slow", "other")
 
@@ -49,6 +50,12 @@ class Operations:
         }
         made = {Action.MIRROR: self._mirror, Action.SNAPSHOT: self._snapshot, Action.REOPEN: self._reopen}
         return (made[step.action](unit),) if step.action in made else simple.get(step.action, ())
+
+    def lun_of_export(self, export: str) -> Lun:
+        """Return the disk that an export of the hold server is behind, as itself or as the copy."""
+        return next(
+            unit.lun for unit in self._units if export.removesuffix("-disk") in (unit.name, copy_name(unit.name))
+        )
 
     def _mirror(self, unit: LogicalUnit) -> QmpCommand:
         where = {"device": self._top[unit], "target": copy_name(unit.name)}

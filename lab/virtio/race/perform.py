@@ -12,6 +12,7 @@ from contextlib import suppress
 from lab.deadline import Deadline
 from lab.errors import DeadlineError, MonitorError, StageError
 from lab.virtio.qtest_machine import Accelerator, BackgroundCommand, QtestMachine
+from lab.virtio.race.content import fill_files
 from lab.virtio.race.history import Disturbance, History, Sent
 from lab.virtio.race.operations import Operations, QmpCommand, text_of, throttle_limit
 from lab.virtio.race.schedule import ON_A_DISK, Action, Schedule, Step
@@ -22,6 +23,9 @@ from lab.virtio.virtio_scsi import Lun
 from lab.virtio.virtio_scsi_driver import VirtioScsi
 
 _PATIENCE_S = 1.0
+_THROTTLED_S = 25.0
+"""Patience with a machine whose disks were throttled. A drain lets through what waits, and it counts: after some resets
+a request waits for seconds of real time, with every thread asleep, and lifting the limit does not shorten that."""
 _LIMIT_S = 30.0
 """For a machine that does something; it is called hung earlier where all its threads sleep."""
 _QMP_S = 60.0
@@ -58,6 +62,7 @@ class Race:
         self._operations = Operations(self._units, schedule.iothreads, machine.folder)
         self._traffic = Traffic(machine.driver, self._units, schedule.num_queues, schedule.backing, self.history)
         self._running: list[tuple[str, BackgroundCommand]] = []
+        self._under_way: list[tuple[Disturbance, BackgroundCommand]] = []
         self._being_reset = False
         self._controller_gone = False
         self._throttled = False
@@ -67,6 +72,7 @@ class Race:
 
         :raise LabError: QEMU went away, or the driver met something that it cannot go on with.
         """
+        fill_files(self._machine.folder)
         self._machine.driver.start()
         for unit in self._units:
             self._machine.driver.until_ready(unit.lun)
@@ -111,30 +117,49 @@ class Race:
         if step.count == 0 and step.action is Action.RELEASE:
             self._machine.disk.release_all()
             return
-        if step.action is Action.FAIL:
-            self._note(Action.FAIL, None)
         for request in self._machine.disk.held()[: step.count or None]:
             with suppress(StageError):  # the connection was lost meanwhile
                 self._machine.disk.release(request, error=_EIO if step.action is Action.FAIL else 0)
+                if step.action is Action.FAIL:
+                    self._note(Action.FAIL, self._operations.lun_of_export(request.export))
 
     def _operate(self, step: Step) -> None:
         on_disk = step.action in ON_A_DISK
-        self._note(step.action, self._units[step.unit % len(self._units)].lun if on_disk else None)
+        disturbance = self._note(step.action, self._units[step.unit % len(self._units)].lun if on_disk else None)
         self._throttled = self._throttled or step.action is Action.THROTTLE
         self._being_reset = self._being_reset or step.action is Action.SYSTEM_RESET
         if step.action is Action.CONTROLLER_DEL:
             self._machine.disk.release_all()
             self._controller_gone = True
             self._traffic.drop_all()
-        for name, arguments in self._operations.commands(step):
-            self._start((name, arguments))
+        for command in self._operations.commands(step):
+            started = self._start(command)
+            if on_disk:  # what is done to the machine is not over when QMP has answered
+                self._under_way.append((disturbance, started))
 
-    def _start(self, command: QmpCommand) -> None:
+    def _start(self, command: QmpCommand) -> BackgroundCommand:
         started = self._machine.start_command(*command, timeout_s=_QMP_S)
         self._running.append((text_of(command), started))
+        return started
 
-    def _note(self, action: Action, lun: Lun | None) -> None:
-        self.history.disturbances.append(Disturbance(action, lun, self._traffic.passes))
+    def _note(self, action: Action, lun: Lun | None) -> Disturbance:
+        disturbance = Disturbance(action, lun, self._traffic.passes)
+        self.history.disturbances.append(disturbance)
+        return disturbance
+
+    def _note_answers(self) -> None:
+        for pair in [pair for pair in self._under_way if pair[1].finished]:
+            disturbance, command = pair
+            disturbance.end_pass = self._traffic.passes + 1  # this look sent something before it saw the answer
+            disturbance.refused = bool(command.error)
+            self._under_way.remove(pair)
+
+    def _start_driver(self, before_driver_ok: Callable[[], None] | None = None) -> None:
+        """Bring the device up: what the resets before it did is over, and what they met has been dropped."""
+        self._traffic.driver.start(before_driver_ok)
+        for disturbance in self.history.disturbances:
+            if disturbance.lun is None and disturbance.end_pass is None:
+                disturbance.end_pass = self._traffic.passes
 
     def _reset_device(self, step: Step) -> None:
         early = step.count if step.action is Action.EARLY_KICK else 0
@@ -147,7 +172,7 @@ class Race:
             for queue in range(early):
                 self._traffic.read(step.unit % len(self._units), queue)
 
-        self._traffic.driver.start(before_driver_ok)
+        self._start_driver(before_driver_ok)
 
     def _restart_driver(self) -> None:
         if not self._being_reset or self._controller_gone:
@@ -168,7 +193,7 @@ class Race:
         self._traffic.drop_all()
         self._machine.driver = VirtioScsi(find_virtio_device(self._machine.qtest), self._machine.memory)
         self._traffic.driver = self._machine.driver
-        self._traffic.driver.start()
+        self._start_driver()
         self._being_reset = False
 
     def _without_driver(self) -> bool:
@@ -191,6 +216,7 @@ class Race:
     def _look(self) -> None:
         if not self._without_driver():
             self._traffic.look()
+        self._note_answers()
         if self._throttled and self._traffic.passes % _STEP_CLOCK_EVERY == 0 and self._has_qtest_clock():
             self._machine.qtest.post_clock_step(_CLOCK_STEP_NS)
 
@@ -216,8 +242,9 @@ class Race:
 
     def _wait(self, what: str, check: Callable[[], bool]) -> bool:
         """Wait for something that has to happen; on a stall, note it."""
+        patience_s = _THROTTLED_S if self._throttled else _PATIENCE_S
         stall = wait_or_stall(
-            self._process, check, patience_s=_PATIENCE_S, limit_s=_LIMIT_S, make_deadline=self._make_deadline
+            self._process, check, patience_s=patience_s, limit_s=_LIMIT_S, make_deadline=self._make_deadline
         )
         if stall is not None:
             self.history.stall, self.history.waiting_for = stall, what
@@ -250,6 +277,7 @@ class Race:
                 return
             if not sent.end.startswith("CHECK_CONDITION UNIT_ATTENTION"):
                 return
+        self.history.never_ready.append(self._units[unit].lun)
 
     def _read_back(self, lun: Lun) -> None:
         if not self._schedule.backing.keeps_data:

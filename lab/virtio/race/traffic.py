@@ -7,8 +7,9 @@ from contextlib import suppress
 from lab.errors import StageError
 from lab.virtio.backing import Backing
 from lab.virtio.qtest_machine import LogicalUnit
+from lab.virtio.race.content import fresh_block, written_block
 from lab.virtio.race.history import History, Sent
-from lab.virtio.scsi import BLOCK_BYTES, Command, read_10, test_unit_ready, write_10
+from lab.virtio.scsi import Command, read_10, test_unit_ready, write_10
 from lab.virtio.virtio_scsi import command_response, tmf_text
 from lab.virtio.virtio_scsi_driver import Completion, Request, VirtioScsi
 
@@ -127,7 +128,7 @@ class Traffic:
             return
         sent.end = str(command_response(completion.answer))
         if sent.end == "OK" and sent.name == "READ":
-            sent.data_ok = completion.data == self._backing.fresh_block(sent.lba)
+            sent.data_ok = completion.data == fresh_block(self._backing, sent.lba)
         elif sent.end == "OK" and sent.name == "READ BACK":
             sent.data_ok = completion.data == written_block(sent.lba)
 
@@ -138,8 +139,3 @@ class Traffic:
             if self.read(unit, queue) is None:
                 return
             self._load_left -= 1
-
-
-def written_block(lba: int) -> bytes:
-    """Return what the races write to a block: it differs from anything that a fresh block holds."""
-    return (~lba & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big") * (BLOCK_BYTES // 8)

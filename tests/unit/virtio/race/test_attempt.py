@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab.errors import BootError, StageError
+from lab.errors import BootError, DeviceError, StageError
 from lab.testing import FakeProcess
 from lab.virtio.backing import Backing
 from lab.virtio.qtest_machine import QtestSpec
@@ -53,7 +54,7 @@ class Bench:
 
         class Race:
             def __init__(self, machine: Machine, schedule: Schedule) -> None:
-                assert machine and schedule == RACE
+                assert machine and schedule.steps == RACE.steps
                 self.history = History()
 
             def run(self) -> None:
@@ -81,6 +82,11 @@ class Bench:
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Return a performance in which nothing goes wrong, to be changed."""
     return Bench(monkeypatch)
+
+
+def hang(history: History) -> None:
+    """Let nothing go on."""
+    history.stall, history.waiting_for = Stall.ASLEEP, "everything to end"
 
 
 def test_the_machine_is_that_of_the_schedule(bench: Bench) -> None:
@@ -124,6 +130,17 @@ def test_a_qemu_that_ended_is_a_crash(bench: Bench) -> None:
         assert fault.kind is FaultKind.CRASH and "assertion failed" in fault.text
 
 
+def test_a_device_that_breaks_a_rule_is_a_fault(bench: Bench) -> None:
+    """Although the race could not go on: it is the device that ended it."""
+
+    def breaks(_: History) -> None:
+        raise DeviceError("the device's status is not 0 after a reset")
+
+    bench.happens = breaks
+    judgement = attempt(Path("/qemu"), RACE, evidence=None).judgement
+    assert [fault.kind for fault in judgement.faults] == [FaultKind.BROKEN] and not judgement.undecided
+
+
 def test_trouble_of_the_lab_is_no_fault(bench: Bench, tmp_path: Path) -> None:
     """The race says nothing, and the evidence says why."""
 
@@ -137,19 +154,25 @@ def test_trouble_of_the_lab_is_no_fault(bench: Bench, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moved_by", "asked", "backtraces", "faults"),
-    [(None, True, 1, 1), (None, False, 0, 1), (NEW_CONNECTION, True, 0, 0)],
+    ("moved_by", "asked", "backtraces"),
+    [(None, True, 1), (None, False, 0), (NEW_CONNECTION, True, 0)],
 )
-def test_a_hang_is_looked_into(bench: Bench, moved_by: str | None, asked: bool, backtraces: int, faults: int) -> None:
+def test_a_hang_is_looked_into(bench: Bench, moved_by: str | None, asked: bool, backtraces: int) -> None:
     """A backtrace only where it is asked for, and not where the disk's client was at fault."""
-
-    def hang(history: History) -> None:
-        history.stall, history.waiting_for = Stall.ASLEEP, "everything to end"
-
     bench.happens, bench.moved_by = hang, moved_by
     judgement = attempt(Path("/qemu"), RACE, evidence=None, backtrace=asked).judgement
-    assert bench.backtraces == backtraces and len(judgement.faults) == faults
-    assert bool(judgement.undecided) is not bool(faults)
+    assert bench.backtraces == backtraces and len(judgement.faults) == 1 and not judgement.undecided
+
+
+@pytest.mark.parametrize(
+    ("backing", "kind"),
+    [(Backing.HELD, FaultKind.NBD_CLIENT), (Backing.NULL, FaultKind.HANG), (Backing.FILE, FaultKind.HANG)],
+)
+def test_the_disks_client_is_at_fault_where_there_is_one(bench: Bench, backing: Backing, kind: FaultKind) -> None:
+    """Hanging up on nobody is only time that passes."""
+    bench.happens, bench.moved_by = hang, NEW_CONNECTION
+    (fault,) = attempt(Path("/qemu"), replace(RACE, backing=backing), evidence=None).judgement.faults
+    assert fault.kind is kind
 
 
 def test_a_qemu_that_does_not_start_is_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from lab.virtio.tmf.watchdog import NEW_CONNECTION, Stall
 from lab.virtio.virtio_scsi import Lun, Tmf
 
 HERE, SIBLING, STRANGER = Lun(0, 0), Lun(0, 1), Lun(1, 2)
+WAS_RESET, OTHER_LUNS = "CHECK_CONDITION UNIT_ATTENTION 29/00", "CHECK_CONDITION UNIT_ATTENTION 3f/0e"
 
 
 def command(end: str, sent: int = 1, ended: int | None = 9, **more: Any) -> Sent:
@@ -85,15 +86,79 @@ def test_a_reset_is_reported() -> None:
     assert kinds(attention) == [FaultKind.WRONG_END]
     assert kinds(attention, function(Tmf.LOGICAL_UNIT_RESET)) == []
     plugged = [Disturbance(Action.PLUG_DISK, SIBLING, 1)]
-    assert kinds(command("CHECK_CONDITION UNIT_ATTENTION 3f/0e"), disturbances=plugged) == []
+    assert kinds(command(OTHER_LUNS), disturbances=plugged) == []
+    assert kinds(command(OTHER_LUNS, ended=1), disturbances=plugged) == [FaultKind.WRONG_END]
     assert kinds(attention, disturbances=plugged) == [FaultKind.WRONG_END]
+
+
+def test_each_reset_is_reported_once() -> None:
+    """A second report of one reset has no reason, and a reset is reported as nothing else."""
+    reset, again = function(Tmf.LOGICAL_UNIT_RESET), function(Tmf.I_T_NEXUS_RESET, lun=SIBLING, sent=3)
+    twice = [command(WAS_RESET), command(WAS_RESET, ended=8, tag=8)]
+    assert kinds(*twice, reset) == [FaultKind.WRONG_END]
+    assert kinds(*twice, reset, again) == []
+    assert kinds(command("CHECK_CONDITION UNIT_ATTENTION 2a/09"), reset) == [FaultKind.WRONG_END]
+
+
+@pytest.mark.parametrize("action", [Action.DEVICE_RESET, Action.EARLY_KICK, Action.SYSTEM_RESET])
+@pytest.mark.parametrize("end", ["ABORTED", "RESET", "FAILURE", "CHECK_CONDITION", "CHECK_CONDITION NOT_READY 04/01"])
+def test_a_reset_of_the_machine_explains_nothing_of_what_comes_later(action: Action, end: str) -> None:
+    """What is sent when the driver is up again reports the reset, and ends like anything else."""
+    over = [Disturbance(action, None, 1, end_pass=1)]
+    assert kinds(command(end), disturbances=over) == [FaultKind.WRONG_END]
+    assert kinds(command(WAS_RESET), disturbances=over) == []
+    assert kinds(command(WAS_RESET), command(WAS_RESET, tag=8), disturbances=over) == [FaultKind.WRONG_END]
+
+
+def test_a_reset_that_is_not_over_explains_how_commands_end() -> None:
+    """The driver could not bring the device up again."""
+    going_on = [Disturbance(Action.DEVICE_RESET, None, 3)]
+    assert kinds(command("ABORTED"), command("CHECK_CONDITION NOT_READY 04/01"), disturbances=going_on) == []
+    assert kinds(command("ABORTED", ended=3), disturbances=going_on) == [FaultKind.WRONG_END]
+    assert kinds(command("BAD_TARGET"), disturbances=going_on) == [FaultKind.WRONG_END]
+
+
+def test_unplugging_explains_what_it_overlapped() -> None:
+    """A command to that disk, sent before QMP had answered and ended after it was asked."""
+    unplugged = [Disturbance(Action.UNPLUG_DISK, HERE, 3, end_pass=5)]
+    assert kinds(command("ABORTED", sent=4), disturbances=unplugged) == []
+    assert kinds(command("ABORTED", sent=5), disturbances=unplugged) == [FaultKind.WRONG_END]
+    assert kinds(command("ABORTED", ended=3), disturbances=unplugged) == [FaultKind.WRONG_END]
+    assert kinds(command("ABORTED", lun=SIBLING), disturbances=unplugged) == [FaultKind.WRONG_END]
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["BAD_TARGET", "INCORRECT_LUN", "CHECK_CONDITION ILLEGAL_REQUEST 25/00", "CHECK_CONDITION UNIT_ATTENTION 29/00"],
+)
+def test_a_disk_is_missing_until_it_is_plugged_again(end: str) -> None:
+    """What QEMU refused changes nothing."""
+    unplug, plug = Disturbance(Action.UNPLUG_DISK, HERE, 3, 5), Disturbance(Action.PLUG_DISK, HERE, 11, 13)
+    for sent, right in ((6, True), (12, True), (13, False)):
+        late = command(end, sent=sent, ended=20)
+        reported = end == WAS_RESET and sent == 13  # a disk that was plugged in says so, once
+        assert kinds(late, disturbances=[unplug, plug]) == ([] if right or reported else [FaultKind.WRONG_END])
+    refused = Disturbance(Action.PLUG_DISK, HERE, 11, 13, refused=True)
+    assert kinds(command(end, sent=13, ended=20), disturbances=[unplug, refused]) == []
+    refused = Disturbance(Action.UNPLUG_DISK, HERE, 3, 5, refused=True)
+    assert kinds(command(end, sent=6), disturbances=[refused]) == [FaultKind.WRONG_END]
+
+
+def test_each_failed_request_explains_one_error() -> None:
+    """Of its disk, of a command that was with the device, and with sense data."""
+    error = "CHECK_CONDITION ABORTED_COMMAND 00/06"
+    failed = [Disturbance(Action.FAIL, HERE, 3)]
+    assert kinds(command(error), disturbances=failed) == []
+    assert kinds(command(error), command(error, ended=8, tag=8), disturbances=failed) == [FaultKind.WRONG_END]
+    assert kinds(command(error), command(error, ended=8, tag=8), disturbances=2 * failed) == []
+    for other in (command(error, sent=4), command(error, lun=SIBLING), command("CHECK_CONDITION")):
+        assert kinds(other, disturbances=failed) == [FaultKind.WRONG_END]
 
 
 def test_errors_need_a_reason() -> None:
     """A failed request of the disk, or a LUN that goes."""
     error, gone = command("CHECK_CONDITION ABORTED_COMMAND 00/06"), command("BAD_TARGET")
     assert kinds(error) == kinds(gone) == [FaultKind.WRONG_END]
-    assert kinds(error, disturbances=[Disturbance(Action.FAIL, None, 3)]) == []
     assert kinds(gone, disturbances=[Disturbance(Action.UNPLUG_DISK, HERE, 3)]) == []
     assert kinds(gone, disturbances=[Disturbance(Action.UNPLUG_DISK, SIBLING, 3)]) == [FaultKind.WRONG_END]
     assert kinds(gone, disturbances=[Disturbance(Action.UNPLUG_DISK, HERE, 9)]) == [FaultKind.WRONG_END]
@@ -121,6 +186,10 @@ def test_an_absent_lun_may_be_said_to_be() -> None:
     """After an unplug only."""
     unplugged = [Disturbance(Action.UNPLUG_DISK, HERE, 1)]
     assert kinds(function(Tmf.LOGICAL_UNIT_RESET, end="3"), disturbances=unplugged) == []
+    assert kinds(function(Tmf.CLEAR_ACA, end="0"), disturbances=unplugged) == [FaultKind.WRONG_ANSWER]
+    unplugged = [Disturbance(Action.UNPLUG_DISK, HERE, 1, 2), Disturbance(Action.PLUG_DISK, HERE, 3, 4)]
+    assert kinds(function(Tmf.LOGICAL_UNIT_RESET, sent=3, end="3"), disturbances=unplugged) == []
+    assert kinds(function(Tmf.LOGICAL_UNIT_RESET, sent=4, end="3"), disturbances=unplugged) == [FaultKind.WRONG_ANSWER]
 
 
 def test_what_comes_twice_and_wrong_data() -> None:
@@ -150,7 +219,6 @@ def test_a_crash_is_all_that_counts() -> None:
     [
         History(trouble="no room"),
         History(stall=Stall.TOO_SLOW),
-        History(stall=Stall.ASLEEP, moved_by=NEW_CONNECTION),
     ],
 )
 def test_what_says_nothing_is_undecided(history: History) -> None:
@@ -160,6 +228,17 @@ def test_what_says_nothing_is_undecided(history: History) -> None:
     history.strays = 1
     again = judge_race(history)
     assert again.faults and not again.undecided
+
+
+def test_a_device_that_breaks_a_rule_is_a_fault() -> None:
+    """The race ended there, and says something all the same; so does a disk that is never ready."""
+    assert kinds(broken="the device's status is not 0 after a reset") == [FaultKind.BROKEN]
+    assert kinds(never_ready=[HERE]) == [FaultKind.WRONG_END]
+
+
+def test_a_lost_reply_is_a_fault_of_the_disks_client() -> None:
+    """Every reply had been sent, so nothing was held back until the next one."""
+    assert kinds(stall=Stall.ASLEEP, moved_by=NEW_CONNECTION) == [FaultKind.NBD_CLIENT]
 
 
 def test_the_same_fault_is_recognised() -> None:

@@ -31,6 +31,12 @@ def test_a_step_is_a_command(step: Step, text: str) -> None:
     assert text_of(command) == text
 
 
+@pytest.mark.parametrize("export", ["sibling", "sibling-disk", "sibling-copy"])
+def test_an_export_is_behind_a_disk(export: str) -> None:
+    """As itself, below a throttle filter, or as the copy that a mirror fills."""
+    assert operations().lun_of_export(export) == UNITS[1].lun
+
+
 def test_a_controller_goes_by_a_reset() -> None:
     """There is no guest that could let it go."""
     assert [name for name, _ in operations().commands(Step(Action.CONTROLLER_DEL))] == ["device_del", "system_reset"]
