@@ -54,7 +54,7 @@ def scenario_command(
     quiet: bool,
     **named: Any,
 ) -> int:
-    """Disturb a guest while fio verifies every byte: hotplug, drains, resets, pauses, migration. All without a NAME.
+    """Disturb a guest while fio writes and verifies: hotplug, drains, resets, pauses, migration. All without a NAME.
 
     With a series or a candidate both arms are tested, and what changes is said; else one binary is. Each scenario gets
     a fresh guest.

@@ -48,7 +48,7 @@ def plug_blk(stage: Stage, number: int) -> None:
 def delete_iothread_in_use(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
     """Ask QEMU to delete an IOThread that serves the loaded disk: it must refuse.
 
-    QEMU up to 10.2 does not. What comes of it is shown, too: an IOThread of that name is added again and the controller
+    QEMU 10.0.13 does not. What comes of it is shown, too: an IOThread of that name is added again and the controller
     unplugged, which looks the IOThread up by its name (docs/findings/0003-iothread-that-is-replaced-while-in-use.md).
     """
     used = _serving(stage.controller)

@@ -1,7 +1,8 @@
 """What was seen of a scenario to the metrics of a run, and to a trace on one clock with the disturbances marked. Pure.
 
 Metrics are compared as ratios, so none may be zero: a time without a completion is the longest it can have been,
-and the lowest throughput is at least that of one request.
+and the lowest throughput is at least that of one request. None is a bound in the candidate's favour either: service
+that did not come back while it was watched has no recovery time, and a candidate without one cannot pass.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _FAR_OFF = 1.3
 
 
 def metrics_of_scenario(scenario: Scenario) -> tuple[str, ...]:
-    """Return the names of what every run of a scenario measures."""
+    """Return the names of what runs of a scenario measure."""
     return (*(GAP_METRICS if scenario.has_gaps else ()), "scenario_ms", "boot_s")
 
 
@@ -35,15 +36,17 @@ def metrics_from_seen(seen: Seen) -> dict[str, float]:
     gaps = seen.gaps()
     if gaps:
         metrics["service_gap_ms"] = 1000 * max(gap.standstill_at_most_s for gap in gaps)
-        metrics["recovery_ms"] = 1000 * max(_recovery_s(gap) for gap in gaps)
+        recoveries_s = [gap.recovery_s for gap in gaps if gap.recovery_s is not None]
+        if len(recoveries_s) == len(gaps):
+            metrics["recovery_ms"] = 1000 * max(0.001, *recoveries_s)
         metrics["dip_percent"] = 100 * min(max(gap.dip_iops, _ONE_REQUEST_IOPS) / gap.before_iops for gap in gaps)
     return metrics
 
 
 def gap_warnings(gaps: Sequence[ServiceGap]) -> tuple[str, ...]:
-    """Return where a metric is a bound and no measurement."""
+    """Return why there is no recovery time."""
     return tuple(
-        f"service was not back {gap.watched_s:.1f} s after '{gap.name}': recovery_ms is at least that"
+        f"service was not back {gap.watched_s:.1f} s after '{gap.name}': recovery_ms is longer, and left out"
         for gap in gaps
         if gap.recovery_s is None
     )
@@ -75,8 +78,3 @@ def events_from_seen(seen: Seen) -> list[dict[str, object]]:
         return []
     begin_s = seen.trace[0].at_s - INTERVAL_S
     return [{"name": mark.name, "at_s": round(mark.at_s - begin_s, 3)} for mark in seen.marks if mark.at_s >= begin_s]
-
-
-def _recovery_s(gap: ServiceGap) -> float:
-    """Return how long service was bad; what was watched where it did not come back."""
-    return max(INTERVAL_S, gap.watched_s) if gap.recovery_s is None else max(gap.recovery_s, 0.001)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lab.errors import DeadlineError, MonitorError, StageError
+from lab.scenario.region import AFTER, Region
 from lab.scenario.site import old_data
 from lab.scenario.stage import STEP_S, ScenarioError, Stage
 
 _PAUSE_S = 1.0
+_LOST = "what the guest wrote, and was told is written,"
 
 
 def reset_lun(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
@@ -35,9 +37,13 @@ def stop_and_continue(stage: Stage, number: int) -> None:  # noqa: ARG001 - ever
 def reset_system(stage: Stage, number: int) -> None:  # noqa: ARG001 - every scenario is told its turn
     """Reset the machine under load (system_reset). It must boot again, see its disk, and find the data on it."""
     stage.settle()
+    region = Region(stage)
+    region.fill(AFTER)
     stage.qmp("set-action", {"reboot": "reset"})  # the lab starts QEMU with -no-reboot, so that a panic ends it
     stage.reset_guest("system_reset")
     stage.load.verify_old()
+    if region.in_guest() != AFTER:
+        raise ScenarioError(f"{_LOST} before the reset is not on the disk after it")
     stage.load.start()
 
 
@@ -58,13 +64,15 @@ def quit_under_load(stage: Stage, number: int) -> None:  # noqa: ARG001 - every 
 
 @contextmanager
 def _ending(stage: Stage, what: str) -> Iterator[None]:
-    """Make sure that the block makes QEMU end, in good order, and that the old data is left as it was.
+    """Make sure that the block makes QEMU end, in good order, and that data is left as it was acknowledged.
 
-    :raise ScenarioError: it ended with an error, or the data is damaged.
+    :raise ScenarioError: it ended with an error, or data is damaged or lost.
     :raise DeadlineError: it does not end; whether it hangs has to be looked at.
     """
     stage.settle()
     before = old_data(stage.site.disk_file)
+    region = Region(stage)
+    region.fill(AFTER)
     stage.guest_ended = True
     yield
     code = stage.guest.process.ended_within(STEP_S)
@@ -74,3 +82,5 @@ def _ending(stage: Stage, what: str) -> Iterator[None]:
         raise ScenarioError(f"QEMU ended with status {code} on {what}, with requests in flight")
     if old_data(stage.site.disk_file) != before:
         raise ScenarioError(f"the data that was there before is damaged after {what}, with requests in flight")
+    if region.in_image(stage.site.disk_file) != AFTER:
+        raise ScenarioError(f"{_LOST} before {what} is not on the disk after it")

@@ -14,6 +14,8 @@ from lab.scenario.load import AREA_MIB
 from lab.scratch import scratch_folder
 from lab.settings import cache_dir
 
+_END_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class Site:
@@ -54,6 +56,14 @@ def old_data(image: Path) -> bytes:
     """Return what a raw image holds where fio wrote the old data, which nobody changes: as this host sees it."""
     with image.open("rb") as stream:
         return stream.read(AREA_MIB << 20)
+
+
+def used_data(image: Path) -> bytes:
+    """Return what an image holds where fio writes and at its end, as this host sees it; an overlay is smaller."""
+    with image.open("rb") as stream:
+        areas = stream.read(2 * AREA_MIB << 20)
+        stream.seek(max(stream.tell(), image.stat().st_size - _END_BYTES))
+        return areas + stream.read()
 
 
 def keyed(boot: GuestBoot, key: RunKey) -> GuestBoot:

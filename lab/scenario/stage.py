@@ -201,28 +201,31 @@ class Stage:
             raise self._owed(f"the unplugged disk did not go away: {err.message}") from err
 
     def read_disk(self, name: str) -> None:
-        """Read the beginning of a disk, so that its queues are used.
+        """Read the beginning of a disk on each vCPU, so that each of its queues is used: Linux has a queue for a vCPU.
 
         :raise ScenarioError: it cannot be read.
         :raise StageError: the guest does not answer.
         """
-        command = f"dd if=/dev/{name} of=/dev/null bs=64k count=64 iflag=direct"
+        dd = f"dd if=/dev/{name} of=/dev/null bs=64k count=64 iflag=direct"
+        command = " && ".join(f"taskset {1 << vcpu:x} {dd}" for vcpu in range(self.guest.spec.vcpus))
         done = self.shell.run(command, timeout_s=STEP_S, check=False)
         if done.exited != 0:
             raise ScenarioError(f"the plugged disk {name} cannot be read: {done.stderr.strip()[-300:]}")
 
     def wait_disk_size(self, size_bytes: int) -> None:
-        """Wait until the guest sees a size of the loaded disk; a SCSI disk has to be asked to look.
+        """Wait until the guest sees a size of the loaded disk by itself.
+
+        A virtio-scsi controller tells it (CAPACITY CHANGED: scsi_disk_resize_cb(), virtio_scsi_change()), and Linux
+        looks (virtscsi_handle_param_change()). A guest that is asked to look would see it without the event.
 
         :raise ScenarioError: it does not.
         :raise StageError: the guest does not answer.
         """
         name = self.load.device.removeprefix("/dev/")
-        folder = f"/sys/block/{name}"
-        look = f"(test ! -e {folder}/device/rescan || echo 1 >{folder}/device/rescan); cat {folder}/size"
 
         def seen() -> bool | None:
-            return self.shell.run(look, timeout_s=STEP_S).stdout.strip() == str(size_bytes // 512) or None
+            said = self.shell.run(f"cat /sys/block/{name}/size", timeout_s=STEP_S).stdout
+            return said.strip() == str(size_bytes // 512) or None
 
         try:
             self.make_deadline(STEP_S).wait_for("the guest to see the new size", seen, interval_s=_LOOK_S)

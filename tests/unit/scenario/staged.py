@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,8 @@ from lab.machine.guest import Guest
 from lab.machine.guest_clock import ClockReading
 from lab.machine.mapping import Device, IOThreadMapping
 from lab.machine.spec import Controller, Disk, IOThread, MachineSpec, NullBackend
-from lab.scenario.load import Load
+from lab.scenario.load import AREA_MIB, Load
+from lab.scenario.region import REGION_BYTES
 from lab.scenario.site import Site
 from lab.scenario.stage import Stage
 from lab.testing import Answer, FakeClock, FakeMonitor, FakeProcess, FakeShell
@@ -62,8 +64,11 @@ def staged(
     spec = MachineSpec("tcg", 2, 512, (IOThread("iothread0"), IOThread("iothread1")), (controller,))
     (folder / "qemu.log").touch()
     (folder / "console.log").touch()
-    (folder / "disk0.raw").touch()
-    talk = FakeShell({**QUIET, **(shell or {})})
+    disk_file = folder / "disk0.raw"
+    disk_file.touch()
+    os.truncate(disk_file, (AREA_MIB << 20) + REGION_BYTES)
+    talk = FakeShell(QUIET)
+    talk.answers |= {**_region_answers(disk_file, talk), **(shell or {})}
     clock = FakeClock()
     monitor = EventMonitor(qmp or {}, events or {})
     monitor.clock = clock
@@ -77,10 +82,28 @@ def staged(
         folder,
     )
     load = Load(talk, "/dev/sda", folder, make_deadline=clock.deadline)
-    site = Site(
-        Path("qemu"), (), GuestBoot(Path("k"), Path("i"), ""), cast("Any", None), folder / "disk0.raw", folder, folder
-    )
+    site = Site(Path("qemu"), (), GuestBoot(Path("k"), Path("i"), ""), cast("Any", None), disk_file, folder, folder)
     return Stage(guest, load, site, ExitStack(), make_deadline=clock.deadline, read_clock=clocks(clock))
+
+
+def _region_answers(disk_file: Path, talk: FakeShell) -> dict[str, Answer]:
+    """Return a guest's answers where it writes the end of its disk, and where it reads it."""
+
+    def write() -> str:
+        end_of_disk(disk_file, talk.files["/region"])
+        return ""
+
+    def read() -> str:
+        return disk_file.read_bytes()[-REGION_BYTES:].decode("latin-1")
+
+    return {"if=/region": write, "iflag=direct 2>/dev/null": read}
+
+
+def end_of_disk(image: Path, content: bytes) -> None:
+    """Overwrite the last 64 KiB of an image."""
+    with image.open("r+b") as stream:
+        stream.seek(-REGION_BYTES, os.SEEK_END)
+        stream.write(content)
 
 
 def clocks(clock: FakeClock, rate: float = 1.0) -> Callable[[object], ClockReading]:

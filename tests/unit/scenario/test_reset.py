@@ -9,9 +9,10 @@ import pytest
 
 from lab.errors import DeadlineError, GuestError, MonitorError, StageError
 from lab.scenario.load import AREA_MIB
-from lab.scenario.reset import power_off, quit_under_load, reset_lun, stop_and_continue
+from lab.scenario.region import REGION_BYTES
+from lab.scenario.reset import power_off, quit_under_load, reset_lun, reset_system, stop_and_continue
 from lab.scenario.stage import ScenarioError, Stage
-from tests.unit.scenario.staged import executed, staged
+from tests.unit.scenario.staged import end_of_disk, executed, staged
 
 
 def test_a_logical_unit_reset_that_fails_is_a_finding(tmp_path: Path) -> None:
@@ -75,3 +76,32 @@ def test_old_data_must_outlive_the_end(tmp_path: Path, offset_mib: int, damaged:
     stage.guest.monitor.execute = quits  # type: ignore[method-assign]
     with pytest.raises(ScenarioError, match="damaged after quit") if damaged else nullcontext():
         quit_under_load(stage, 0)
+
+
+def test_what_was_acknowledged_must_outlive_the_end(tmp_path: Path) -> None:
+    """A write that the guest was told is done, and a flush after it."""
+    stage = staged(tmp_path)
+    stage.settle = lambda seconds=0.0: None  # type: ignore[method-assign]
+    stage.guest.process.exited = 0  # type: ignore[attr-defined]
+    stage.guest.monitor.execute = lambda *_words, **_more: end_of_disk(  # type: ignore[method-assign]
+        stage.site.disk_file, bytes(REGION_BYTES)
+    )
+    with pytest.raises(ScenarioError, match=r"what the guest wrote, .* before quit is not on the disk after it"):
+        quit_under_load(stage, 0)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_was_acknowledged_must_outlive_a_reset(
+    tmp_path: Path, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the guest reads it that has booted again; it is loaded again only then."""
+    stage = staged(tmp_path, qmp={"set-action": {}})
+    loaded: list[str] = []
+    monkeypatch.setattr(stage, "settle", lambda: None)
+    monkeypatch.setattr(stage.load, "verify_old", lambda: None)
+    monkeypatch.setattr(stage.load, "start", lambda: loaded.append("start"))
+    content = bytes(REGION_BYTES) if lost else b"A" * REGION_BYTES
+    monkeypatch.setattr(stage, "reset_guest", lambda _command: end_of_disk(stage.site.disk_file, content))
+    with pytest.raises(ScenarioError, match="before the reset is not on the disk") if lost else nullcontext():
+        reset_system(stage, 0)
+    assert loaded == ([] if lost else ["start"])

@@ -1,6 +1,8 @@
 """What a scenario may do, and what it is told when it goes wrong."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from lab.errors import CrashError, DeadlineError, GuestError, MonitorError, RefusedError, StageError, WorkloadError
 from lab.machine.mapping import Device
 from lab.scenario.stage import ScenarioError, Stage
-from lab.testing import Answer
+from lab.testing import Answer, FakeShell
 from tests.unit.scenario.staged import staged
 from tests.unit.scenario.test_load import ENDED
 
@@ -110,6 +112,24 @@ def test_a_disk_that_comes_and_one_that_goes_are_seen(tmp_path: Path) -> None:
     assert stage.new_disk(frozenset({"sda"})) == "sdb"
     stage.gone_disk("sdc")
     stage.wait_disk_size(1 << 20)
+
+
+def test_a_guest_finds_out_about_its_disk_by_itself(tmp_path: Path) -> None:
+    """One that is asked to look sees a new size without the event that it is owed."""
+    shell = FakeShell({"size": "2048\n", "taskset": ""})
+    stage = staged(tmp_path)
+    stage.guest = replace(stage.guest, shell=shell)
+    stage.wait_disk_size(1 << 20)
+    assert shell.commands == ["cat /sys/block/sda/size"]
+
+
+def test_a_disk_is_read_on_every_vcpu(tmp_path: Path) -> None:
+    """Linux gives each its queue."""
+    shell = FakeShell({"taskset": ""})
+    stage = staged(tmp_path)
+    stage.guest = replace(stage.guest, shell=shell)
+    stage.read_disk("sdb")
+    assert re.findall(r"taskset (\d+) dd if=(\S+)", shell.commands[0]) == [("1", "/dev/sdb"), ("2", "/dev/sdb")]
 
 
 def test_the_device_of_a_disk_is_qemu_s(tmp_path: Path) -> None:
