@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from lab.analysis.results import Results
-from lab.record import Arm
+from lab.record import Arm, RunRecord
 
 _MUST_BE_ALIKE = ("configure_options", "compiler", "linker", "libraries", "c_flags", "firmware_sha256")
 
@@ -17,8 +17,7 @@ def unlike_reasons(results: Results) -> tuple[str, ...]:
     """
     reasons: list[str] = []
     baseline, candidate = results.builds.get("baseline"), results.builds.get("candidate")
-    forced = bool(results.build_warnings)
-    if isinstance(baseline, Mapping) and isinstance(candidate, Mapping) and not forced:
+    if isinstance(baseline, Mapping) and isinstance(candidate, Mapping) and not _forced(results):
         reasons += [
             f"the builds differ in {key}: {' and '.join(_unequal_parts(baseline.get(key), candidate.get(key)))}"
             for key in _MUST_BE_ALIKE
@@ -28,7 +27,31 @@ def unlike_reasons(results: Results) -> tuple[str, ...]:
     if all(used.values()) and used[Arm.BASELINE] != used[Arm.CANDIDATE]:
         names = " and ".join("/".join(sorted(used[arm])) for arm in Arm)
         reasons.append(f"the arms ran with different accelerators: {names}")
+    elif len(used[Arm.BASELINE]) > 1:
+        reasons.append(f"the runs had several accelerators: {' and '.join(sorted(used[Arm.BASELINE]))}")
     return tuple(reasons)
+
+
+def _forced(results: Results) -> bool:
+    """Tell whether somebody insisted; of older folders, which do not say, their warnings tell."""
+    if "forced" in results.builds:
+        return results.builds["forced"] is True
+    names = tuple(f"{key.replace('_', ' ')}: " for key in _MUST_BE_ALIKE)
+    return any(text.startswith(names) for text in results.build_warnings)
+
+
+def same_runs(one: Results, other: Results) -> bool:
+    """Tell whether two results have a run in common, so that one is a copy of the other or of a part of it.
+
+    Runs of a CSV file have no time, and equal numbers may be chance: there, all of them have to be the same.
+    """
+    mine, theirs = (set(map(_identity, results.records)) for results in (one, other))
+    return any(started_at for *_, started_at in mine & theirs) or (bool(mine) and mine == theirs)
+
+
+def _identity(record: RunRecord) -> tuple[object, ...]:
+    run = record.scheduled
+    return run.block, run.cell.id, record.attempt, record.host, *sorted(record.metrics.items()), record.started_at
 
 
 _HOST = (

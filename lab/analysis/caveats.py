@@ -20,6 +20,7 @@ class CaveatKind(StrEnum):
     TINY = "tiny-difference"
     FAMILY = "family"
     UNLIKE = "unlike"
+    BUILDS = "builds"
     HOSTS = "hosts"
     SESSIONS = "sessions"
     FAILURES = "failures"

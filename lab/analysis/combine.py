@@ -6,10 +6,11 @@ result: blocks that were not run next to each other are pairs in name only.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lab.analysis.alike import build_differences, host_differences, setting_differences, unlike_reasons
+from lab.analysis.alike import build_differences, host_differences, same_runs, setting_differences, unlike_reasons
 from lab.analysis.compare import compare_results
 from lab.analysis.results import Results
 from lab.analysis.verdict import Interval
@@ -23,7 +24,7 @@ _SOURCE = ("commit", "tree_id", "configure_options")
 def pooled(several: Sequence[Results]) -> Results:
     """Return one experiment with the blocks of several: the same question and builds, on one host or many.
 
-    :raise InputError: a folder is named twice.
+    :raise InputError: a folder is named twice, or one is a copy of another.
     :raise NotComparableError: they do not ask the same question of the same source; each difference is listed.
     """
     first, *others = several
@@ -37,6 +38,8 @@ def pooled(several: Sequence[Results]) -> Results:
         # Builds of the pooled result are the first's, which are looked at when it is judged.
         found += [f"{other.path.name}: {reason}" for reason in unlike_reasons(other)]
         _refuse(first, other, found)
+    for one, other in itertools.combinations(several, 2):
+        _refuse_copy(one, other)
     schedule: list[ScheduledRun] = []
     records: list[RunRecord] = []
     for results in several:
@@ -70,7 +73,7 @@ def against_stored(results: Results, stored: Stored) -> Results:
     Where both hold runs of the same baseline binary, what these moved by between the two sessions is a control: what
     the host may have done by itself is none of the candidate's, and where nothing tells, there is no verdict.
 
-    :raise InputError: both are the same folder.
+    :raise InputError: both are the same folder, or one is a copy of the other.
     :raise NotComparableError: host, kernel, settings or build options differ (each difference is listed), or the host
         alone moved by more than the smallest effect.
     """
@@ -80,6 +83,7 @@ def against_stored(results: Results, stored: Stored) -> Results:
     builds = {Arm.BASELINE: _build(other, stored.arm), Arm.CANDIDATE: _build(results, Arm.CANDIDATE)}
     found = [*host_differences(results, other), *setting_differences(results, other)]
     _refuse(results, other, [*found, *build_differences(builds[Arm.CANDIDATE], builds[Arm.BASELINE])])
+    _refuse_copy(results, other)
     note = (
         f"the baseline is the {stored.arm.value} of {other.path.name}, measured at another time: "
         "what the host did between the two is part of every difference"
@@ -110,8 +114,8 @@ def _controls(results: Results, other: Results) -> dict[tuple[str, str], Interva
 
     :raise NotComparableError: the host alone moved by more than the smallest effect.
     """
-    mine, theirs = _build(results, Arm.BASELINE), _build(other, Arm.BASELINE)
-    if not mine or mine.get("binary_sha256") != theirs.get("binary_sha256"):
+    mine, theirs = (_build(one, Arm.BASELINE).get("binary_sha256") for one in (results, other))
+    if not mine or mine != theirs:  # what neither names may be two binaries
         return {}
     earlier = [_as(run, Arm.BASELINE) for run in other.schedule if run.cell.arm is Arm.BASELINE]
     later = [_as(run, Arm.CANDIDATE) for run in results.schedule if run.cell.arm is Arm.BASELINE]
@@ -137,6 +141,12 @@ def _controls(results: Results, other: Results) -> dict[tuple[str, str], Interva
             )
     _refuse(results, other, beyond)
     return controls
+
+
+def _refuse_copy(one: Results, other: Results) -> None:
+    """Refuse what would count the same runs twice, such as a CI artifact beside its original."""
+    if same_runs(one, other):
+        raise InputError(f"{one.path} and {other.path} hold the same runs", remedy="name one of them")
 
 
 def _refuse(one: Results, other: Results, found: Sequence[str]) -> None:

@@ -70,7 +70,12 @@ class Comparison:
         return overall(left).exit_code if left else ExitCode.DONE
 
     def _candidate_got_through(self) -> bool:
-        got_through = {record.scheduled.id for record in self.results.ok}
+        names = [metric.name for metric in self.results.question.metrics]
+        got_through = {  # a run whose requests never completed ends well, too, and did not get through
+            record.scheduled.id
+            for record in self.results.ok
+            if all(record.metrics.get(name, 0.0) > 0 for name in names)
+        }
         return not self.results.undone and all(
             run.id in got_through for run in self.results.schedule if run.cell.arm is Arm.CANDIDATE
         )
@@ -96,7 +101,7 @@ def compare_results(results: Results, calibration: Calibration | None = None) ->
         unlike=unlike_reasons(results),
         undone=results.undone,
         unsteady=unsteady_caveats(results.ok),
-        unasked=_planned(results, Arm.BASELINE) - _planned(results, Arm.CANDIDATE),
+        unasked=_unasked(results),
         controls=results.controls,
     )
     compared = compare_family(question.metrics, frame, setting, judged=True)
@@ -119,6 +124,13 @@ def compare_results(results: Results, calibration: Calibration | None = None) ->
     known = None if stale else calibration
     found = failures.findings, mends(results.records)
     return Comparison(results, tuple(compared), verdict, tuple(caveats), *found, frame, known, failures.doubts)
+
+
+def _unasked(results: Results) -> frozenset[tuple[int, str]]:
+    """Return what only a stored baseline was planned for; in one session both arms are, in every block."""
+    if results.controls is None:
+        return frozenset()
+    return _planned(results, Arm.BASELINE) - _planned(results, Arm.CANDIDATE)
 
 
 def _planned(results: Results, arm: Arm) -> frozenset[tuple[int, str]]:

@@ -36,6 +36,7 @@ def unsteady_caveats(records: Sequence[RunRecord]) -> dict[str, tuple[Caveat, ..
 
 def experiment_caveats(results: Results) -> Iterator[Caveat]:
     """Yield what holds for all numbers of an experiment: failures, attempts, tier, CPUs, odd files."""
+    yield from _binaries(results)
     yield from (Caveat(CaveatKind.FILES, text) for text in results.warnings)
     yield from _undone(results)
     yield from _failures(results)
@@ -46,6 +47,16 @@ def experiment_caveats(results: Results) -> Iterator[Caveat]:
         text = f"fewer than {FEWEST_READINGS} readings, too few to tell whether it was steady"
         yield Caveat(CaveatKind.RUNS, f"{short} of {len(results.ok)} runs: {text}")
     yield from _notes(results)
+
+
+def _binaries(results: Results) -> Iterator[Caveat]:
+    """Yield that there may be nothing to compare; a CSV file, which has no schedule, names no builds."""
+    builds = [results.builds.get(arm.value) for arm in Arm]
+    baseline, candidate = (build.get("binary_sha256") if isinstance(build, dict) else None for build in builds)
+    if results.schedule and not (baseline and candidate):
+        yield Caveat(CaveatKind.BUILDS, "builds.json does not say which binaries ran: both arms may be one")
+    elif baseline and baseline == candidate:
+        yield Caveat(CaveatKind.BUILDS, "both arms are one binary: no difference between them is a change of its code")
 
 
 def _notes(results: Results) -> Iterator[Caveat]:

@@ -60,7 +60,7 @@ def failures_of(records: Sequence[RunRecord], alpha: float) -> Failures:
     A finding is a crash of the candidate's QEMU, or a scenario that it did not take, when the baseline has none, since
     nobody expects a single one; a point at which the candidate fails every time, twice or more, and the baseline never;
     and any kind of failure that it has so much more often that chance gives it that share with ``alpha`` / 2 at most,
-    which the kinds that occurred share.
+    which the kinds that occurred share; an attempt that fails because the one before it did makes that optimistic.
     """
     always = dict(_always_failing(records))
     rest = [record for record in records if record.scheduled.cell.point not in always] if always else records

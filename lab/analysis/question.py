@@ -26,8 +26,8 @@ DEFAULT_ALPHA = 0.05
 SMALLEST_EFFECT = 1e-6
 """No measurement tells less, and arithmetic would underflow long before zero."""
 
-SMALLEST_ALPHA = 1e-6
-"""Likewise: 21 blocks are the fewest that could decide at it."""
+SMALLEST_ALPHA = 2.5e-4
+"""13 blocks decide at it. Beyond 14, p is counted among 8192 patterns, so that no number of blocks decides at 1e-4."""
 
 _LARGEST_FILE_BYTES = 16 * MIB
 _DEFAULT_METRICS = ("iops",)
@@ -59,6 +59,7 @@ class Question:
     :param command: what was typed to begin the experiment; empty where nobody knows.
     :param series: what the user called the series.
     :param chosen: (name, value) of what else was chosen on the call: profile, seed, and so on.
+    :param blocks: how many were scheduled; 0 where nobody said.
     :param settings: what was measured, (name, value) by sorted name: machine, fio job, times. Never interpreted here:
         results whose settings differ are not compared with each other.
     """
@@ -75,6 +76,7 @@ class Question:
     command: str = ""
     series: str = ""
     chosen: tuple[tuple[str, str], ...] = ()
+    blocks: int = 0
     settings: tuple[tuple[str, str], ...] = ()
 
     def effect_of(self, metric: Metric) -> float:
@@ -105,6 +107,7 @@ class _Call(BaseModel):
     job: str = ""
     profile: str = ""
     seed: int | None = None
+    blocks: int = Field(default=0, ge=0)
     fio: str = ""
     image: str = ""
     control: str = ""
@@ -156,6 +159,7 @@ def question_from_toml(tree: Mapping[str, Any], where: str) -> Question:
         command=call.command,
         series=on_one_line(call.series),
         chosen=tuple((name, str(value)) for name, value in chosen.items() if value not in ("", None)),
+        blocks=call.blocks,
         settings=tuple(sorted(_settings(tree, call))),
     )
 

@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
+from lab.analysis.design import check_records, check_schedule
 from lab.analysis.names import all_on_one_line, on_one_line
 from lab.analysis.question import Question, read_question
 from lab.analysis.verdict import Interval
@@ -88,26 +89,27 @@ def read_results(folder: Path) -> Results:
             f"{folder} is not a results folder: it has no experiment.toml",
             remedy="give the folder that 'lab run' named; 'lab compare' takes a CSV file, too",
         )
+    question = read_question(folder / "experiment.toml")
     records: tuple[RunRecord, ...] = ()
-    odd_runs: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
     cells: dict[str, Cell] = {}
     with _collector_paused():
-        schedule, odd_schedule = _read_lines(folder / "schedule.jsonl", partial(_scheduled, cells))
+        schedule, half = _read_lines(folder / "schedule.jsonl", partial(_scheduled, cells))
+        if half:  # it is written whole before the first boot, so no power cut leaves a part of it
+            raise InputError(f"{folder / 'schedule.jsonl'}: its last line is half-written", remedy=_REMEDY)
         if (folder / "runs.jsonl").exists():
-            records, odd_runs = _read_lines(folder / "runs.jsonl", partial(_record, cells))
-    planned = frozenset(schedule)
-    for number, record in enumerate(records, start=1):
-        if record.scheduled not in planned:
-            raise InputError(f"{folder / 'runs.jsonl'}:{number}: {record.id} is not in the schedule", remedy=_REMEDY)
+            records, odd = _read_lines(folder / "runs.jsonl", partial(_record, cells))
+    check_records(folder / "runs.jsonl", records, schedule)
     check_names(folder, (run.cell.point for run in (*schedule, *(record.scheduled for record in records))))
+    check_schedule(folder / "schedule.jsonl", schedule, question.blocks)
     return Results(
         path=folder,
-        question=read_question(folder / "experiment.toml"),
+        question=question,
         schedule=schedule,
         records=records,
         host=_read_object(folder / "host.json"),
         builds=_read_object(folder / "builds.json"),
-        warnings=odd_schedule + odd_runs,
+        warnings=odd,
     )
 
 

@@ -50,6 +50,7 @@ class Arms:
             "base_commit": self.source.commit,
             **json_from_foundation(self.foundation),
             "warnings": list(self.warnings),
+            "forced": bool(objections(self.baseline, self.candidate)),  # else they would have been refused
         }
 
 

@@ -146,13 +146,11 @@ def conduct(request: Request, progress: Progress) -> Conducted:
         if folder is None:
             results = project_dir() / "results"
             folder = stack.enter_context(ResultsFolder(unfinished(asked, results) or results / choices.id))
-        blocks = request.blocks or profile.blocks
-        begin_or_resume(folder, asked, request.chosen(cells), blocks=blocks, seed=request.seed, progress=progress)
-        arm_builds = {Arm.BASELINE: arms.baseline, Arm.CANDIDATE: arms.candidate}
+        begin_or_resume(folder, asked, request.chosen(cells), seed=request.seed, progress=progress)
         bench = Bench(
             loaded,
             profile,
-            arm_builds,
+            {Arm.BASELINE: arms.baseline, Arm.CANDIDATE: arms.candidate},
             image,
             accelerator,
             str(host["fingerprint"]),
@@ -210,6 +208,7 @@ def _choices(request: Request, loaded: LoadedJob, profile_name: str, image: Gues
         command=request.command,
         control=request.control,
         candidate_latency_ns=request.candidate_latency_ns,
+        blocks=request.blocks or loaded.profile(profile_name)[1].blocks,
     )
 
 

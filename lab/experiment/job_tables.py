@@ -125,7 +125,7 @@ class JudgeTable(Table):
 
     metrics: tuple[str, ...] = Field(default=("iops",), min_length=1, strict=False)
     smallest_effect: SmallestEffect = DEFAULT_SMALLEST_EFFECT
-    alpha: float = Field(default=0.05, ge=1e-6, lt=0.5)
+    alpha: float = Field(default=0.05, ge=2.5e-4, lt=0.5)
 
     @field_validator("metrics")
     @classmethod

@@ -24,6 +24,7 @@ class Choices:
     :param command: what was typed.
     :param control: what a campaign of ``lab calibrate`` compares the base with; empty for an experiment.
     :param candidate_latency_ns: backend latency that was added to the candidate to slow it down on purpose.
+    :param blocks: how many are scheduled, so that a schedule that was cut is noticed; 0 in folders from before that.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Choices:
     command: str = ""
     control: str = ""
     candidate_latency_ns: int = 0
+    blocks: int = 0
 
 
 def question_text(loaded: LoadedJob, choices: Choices) -> str:
@@ -65,11 +67,11 @@ def choices_from_text(text: str, where: str) -> Choices:
 
 
 def same_question(one: str, other: str) -> bool:
-    """Tell whether two stored questions differ in nothing but their folder's name, their seed and the words typed."""
+    """Tell whether two stored questions differ in nothing but their folder's name, seed, blocks and the words typed."""
     trees = [tomllib.loads(text) for text in (one, other)]
     for tree in trees:
         table = tree.get(_TABLE)
-        for free in ("id", "seed", "command"):
+        for free in ("id", "seed", "blocks", "command"):
             if isinstance(table, dict):  # a damaged one may be anything
                 table.pop(free, None)
     return trees[0] == trees[1]

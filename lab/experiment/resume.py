@@ -33,16 +33,15 @@ class Asked:
 
 
 def begin_or_resume(
-    folder: ResultsFolder, asked: Asked, cells: Sequence[Cell], *, blocks: int, seed: int | None, progress: Progress
+    folder: ResultsFolder, asked: Asked, cells: Sequence[Cell], *, seed: int | None, progress: Progress
 ) -> None:
     """Write what is asked into an empty folder, or make sure that a begun one asks the same.
 
-    :param blocks: how many, for a new schedule.
     :param seed: the one that was insisted on, if any.
     :raise InputError: the folder holds another experiment, or is damaged.
     """
     if not folder.exists:
-        schedule = draw_schedule(cells, blocks=blocks, seed=asked.choices.seed)
+        schedule = draw_schedule(cells, blocks=asked.choices.blocks, seed=asked.choices.seed)
         folder.begin(experiment=asked.question, host=asked.host, builds=asked.builds, schedule=schedule)
         progress.say(f"results go to {folder.path}")
         return

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,24 @@ def test_what_was_not_asked_about_must_be_equal(key: str, value: object) -> None
 def test_builds_that_were_forced_are_judged() -> None:
     """Their differences are warnings of the experiment then; another accelerator still is none of it."""
     unlike = BUILDS | {"candidate": BUILD | {"compiler": "clang 19"}, "warnings": ["compiler: gcc against clang"]}
-    assert reasons(unlike) == ()
+    assert reasons(unlike) == () and reasons({**unlike, "warnings": ["x"], "forced": True}) == ()
+
+
+@pytest.mark.parametrize("said", [{}, {"forced": False}, {"forced": "yes"}])
+def test_a_warning_about_something_else_is_no_force(said: dict[str, object]) -> None:
+    """That the series touches nothing the job runs does not make builds alike; nor does it in folders from before."""
+    unlike = BUILDS | {"candidate": BUILD | {"compiler": "clang 19"}}
+    assert len(reasons({**unlike, "warnings": ["the series changes nothing that this job runs"], **said})) == 1
+
+
+def test_one_verdict_is_of_one_accelerator() -> None:
+    """Also where both arms had the same two."""
+    campaign = Campaign(blocks=2)
+    records = tuple(
+        replace(record, accelerator="kvm") if record.scheduled.block == 2 else record for record in campaign.records()
+    )
+    (reason,) = unlike_reasons(Results(Path("x"), Question("t"), campaign.schedule(), records))
+    assert reason == "the runs had several accelerators: kvm and tcg"
 
 
 def test_of_long_settings_only_the_difference_is_listed() -> None:

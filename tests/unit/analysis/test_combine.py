@@ -16,6 +16,8 @@ from lab.errors import InputError, NotComparableError
 from lab.record import Arm, Point
 from tests.unit.analysis.campaign import BUILD, BUILDS, EXPERIMENT, HOST, Campaign, write_campaign
 
+NO_DIGEST = {"binary_sha256": None}
+
 
 def written(folder: Path, campaign: Campaign, **changes: object) -> Results:
     """Return a written campaign, read again."""
@@ -82,7 +84,9 @@ def test_unlike_builds_of_a_second_folder_are_not_pooled(tmp_path: Path) -> None
     first = written(tmp_path / "a", Campaign())
     with pytest.raises(NotComparableError, match="b: the builds differ in compiler"):
         pooled([first, written(tmp_path / "b", Campaign(seed=2), builds=unlike)])
-    forced = written(tmp_path / "c", Campaign(seed=3), builds={**unlike, "warnings": ["compared by force"]})
+    forced = written(
+        tmp_path / "c", Campaign(seed=3), builds={**unlike, "warnings": ["compared by force"], "forced": True}
+    )
     assert "compared by force" in pooled([first, forced]).warnings
 
 
@@ -98,6 +102,41 @@ def test_a_folder_named_twice(tmp_path: Path) -> None:
     results = written(tmp_path / "a", Campaign())
     with pytest.raises(InputError, match="named twice"):
         pooled([results, results])
+
+
+def test_a_copy_is_not_pooled_nor_its_own_baseline(tmp_path: Path) -> None:
+    """Three blocks beside their copy are three, as a CI artifact has them or a saved baseline; so is a half of them."""
+    campaign = Campaign(blocks=3)
+    original, copy, other = (written(tmp_path / name, campaign) for name in ("a", "b", "c"))
+    with pytest.raises(InputError, match=r"a and .*b hold the same runs"):
+        pooled([original, copy])
+    with pytest.raises(InputError, match="hold the same runs"):
+        against_stored(original, Stored(copy))
+    half = replace(other, records=other.records[:2])
+    with pytest.raises(InputError, match="hold the same runs"):
+        pooled([written(tmp_path / "d", Campaign(blocks=3, seed=2)), original, half])
+
+
+def test_a_csv_file_is_a_copy_where_all_of_it_is_the_same(tmp_path: Path) -> None:
+    """Rows in another order too; a single equal value, of coarse ones for example, may be chance."""
+    rows = [f"{arm},{block},{100 + block}" for block in (1, 2) for arm in ("baseline", "candidate")]
+    several = []
+    for name, lines in (("a", rows), ("b", rows[::-1]), ("c", [*rows[:3], "candidate,2,99"])):
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join(["arm,block,iops", *lines, ""]))
+        several.append(read_csv(path, CsvSettings()))
+    one, same, other = several
+    with pytest.raises(InputError, match="hold the same runs"):
+        pooled([one, same])
+    assert len(pooled([one, other]).records) == 8
+
+
+def test_binaries_that_nobody_named_are_no_control(tmp_path: Path) -> None:
+    """Two commits without a checksum on record are not one binary."""
+    nameless = {arm: {**BUILD, "binary_sha256": None, "commit": "9" * 40} for arm in ("baseline", "candidate")}
+    stored = written(tmp_path / "s", Campaign(seed=3, noise=0.002), builds=nameless)
+    results = written(tmp_path / "n", Campaign(noise=0.002), builds={**nameless, "baseline": {**BUILD, **NO_DIGEST}})
+    assert compare_results(against_stored(results, Stored(stored))).verdict is Verdict.INCONCLUSIVE
 
 
 def test_unlike_questions_and_sources_are_listed(tmp_path: Path) -> None:

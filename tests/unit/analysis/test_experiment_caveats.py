@@ -9,7 +9,7 @@ from lab.analysis.experiment_caveats import experiment_caveats, unsteady_caveats
 from lab.analysis.question import Question
 from lab.analysis.results import Results
 from lab.record import Outcome, RunRecord
-from tests.unit.analysis.campaign import HOST, Campaign
+from tests.unit.analysis.campaign import BUILD, BUILDS, HOST, Campaign
 
 ONE = Campaign(factors={"iothreads": (1,)}, noise=0.01, blocks=8)
 
@@ -46,6 +46,20 @@ def test_what_holds_for_the_whole_experiment() -> None:
     assert "2 CPUs for up to 5 vCPUs plus IOThreads" in said
     assert f"2 of 16 runs, for example {second.id}: others used 12 %" in said
     assert "1 of 16 runs: fewer than 10 readings" in said
+
+
+def test_arms_of_one_binary_are_told_first() -> None:
+    """As of a calibration, where it is on purpose; a folder that names no binaries says so, and a CSV file need not."""
+
+    def told(builds: dict[str, object], *, csv: bool = False) -> str:
+        results = Results(Path("x"), Question("t"), () if csv else ONE.schedule(), ONE.records(), HOST, builds)
+        return next(caveat.text for caveat in experiment_caveats(results))
+
+    assert told({"baseline": BUILD, "candidate": BUILD}).startswith("both arms are one binary")
+    nameless: list[dict[str, object]] = [{}, {"baseline": BUILD, "candidate": "x"}, {"baseline": {}, "candidate": {}}]
+    for builds in nameless:
+        assert "does not say which binaries ran" in told(builds)
+    assert "binar" not in told(BUILDS) + told({}, csv=True)
 
 
 @pytest.mark.parametrize("said", [["another compiler"], True, 7, "text", None, {"a": 1}])

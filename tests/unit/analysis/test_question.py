@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lab.analysis.question import Question, question_from_toml, read_question
+from lab.analysis.question import SMALLEST_ALPHA, Question, question_from_toml, read_question
+from lab.analysis.signflip import blocks_for_level, intervals, p_values
 from lab.errors import InputError
 from lab.units import METRICS
 from tests.unit.analysis.campaign import EXPERIMENT
@@ -42,6 +44,15 @@ def test_smallest_effect_per_metric() -> None:
     assert question.effect_of(METRICS["iops"]) == 0.02
 
 
+@pytest.mark.parametrize("blocks", [blocks_for_level(SMALLEST_ALPHA), 14, 15, 30])
+def test_the_smallest_alpha_can_decide(blocks: int) -> None:
+    """Whatever blocks there are beyond those that it needs, p and coverage reach it."""
+    differences = np.full((blocks, 1), 0.5) + np.linspace(0, 0.01, blocks)[:, None]
+    own, adjusted = p_values(differences)
+    assert own[0] <= adjusted[0] <= SMALLEST_ALPHA
+    assert intervals(differences, SMALLEST_ALPHA).coverage[0] >= 1 - SMALLEST_ALPHA
+
+
 def test_levels_keep_their_types() -> None:
     """The level 1 is not the level true, and "1" is neither."""
     levels = question_from_toml({"title": "x", "factors": {"a": [1, True, "1", 0.5]}}, "job").factors["a"]
@@ -54,6 +65,8 @@ def test_levels_keep_their_types() -> None:
         ({}, "title"),
         ({"title": "x", "judge": {"alpha": 2}}, "judge.alpha"),
         ({"title": "x", "judge": {"alpha": 1e-300}}, "judge.alpha"),
+        ({"title": "x", "judge": {"alpha": 1e-4}}, "judge.alpha"),
+        ({"title": "x", "experiment": {"blocks": -1}}, "experiment.blocks"),
         ({"title": "x", "judge": {"smallest_effect": 0}}, "judge.smallest_effect"),
         ({"title": "x", "judge": {"smallest_effect": 1e-320}}, "judge.smallest_effect"),
         ({"title": "x", "judge": {"metrics": ["speed"]}}, "no metric 'speed'"),

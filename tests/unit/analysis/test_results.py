@@ -1,14 +1,16 @@
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.analysis.results import read_results
 from lab.errors import InputError
 from lab.record import Level, Outcome, json_from_record
-from tests.unit.analysis.campaign import Campaign, write_campaign, write_lines
+from tests.unit.analysis.campaign import EXPERIMENT, Campaign, write_campaign, write_lines
 
 SMALL = Campaign(blocks=2)
 
@@ -93,6 +95,56 @@ def test_a_run_that_was_never_scheduled(folder: Path) -> None:
     stranger = replace(first, scheduled=replace(first.scheduled, block=9))
     write_lines(folder / "runs.jsonl", [json_from_record(stranger)])
     with pytest.raises(InputError, match=r"runs.jsonl:1: .* not in the schedule"):
+        read_results(folder)
+
+
+def test_a_half_written_schedule_is_damage(folder: Path) -> None:
+    """It is written whole before the first boot; without its last run, that run would not be missed."""
+    write_lines(folder / "runs.jsonl", [json_from_record(record) for record in SMALL.records()[:-1]])
+    schedule = folder / "schedule.jsonl"
+    schedule.write_text(schedule.read_text()[:-20])
+    with pytest.raises(InputError, match=r"schedule\.jsonl: its last line is half-written"):
+        read_results(folder)
+
+
+def test_a_cell_that_is_twice_in_a_block(folder: Path) -> None:
+    """At another position it is another run, and one of the two would be chosen."""
+    lines = [json.loads(line) for line in (folder / "schedule.jsonl").read_text().splitlines()]
+    write_lines(folder / "schedule.jsonl", [*lines, lines[0] | {"position": 99}])
+    with pytest.raises(InputError, match=r"schedule\.jsonl:13: .* is in block 1 already"):
+        read_results(folder)
+
+
+@pytest.mark.parametrize("cut", [lambda run: run["block"] == 2, lambda run: True], ids=["one-block", "all-blocks"])
+def test_a_block_lacks_no_cell(folder: Path, cut: Callable[[Any], bool]) -> None:
+    """A candidate that is not asked for in a block would not owe it."""
+    lines = [json.loads(line) for line in (folder / "schedule.jsonl").read_text().splitlines()]
+    (folder / "runs.jsonl").unlink()
+    left = [run for run in lines if not (run["arm"] == "candidate" and run["levels"] == {"iothreads": 2} and cut(run))]
+    write_lines(folder / "schedule.jsonl", left)
+    with pytest.raises(InputError, match=r"block [12] lacks candidate\.iothreads=2"):
+        read_results(folder)
+
+
+@pytest.mark.parametrize("asked", ["", "blocks = 2\n"])
+def test_all_blocks_that_were_asked_for_are_read(tmp_path: Path, asked: str) -> None:
+    """Of folders from before the question said how many, nobody knows."""
+    folder = write_campaign(tmp_path / "experiment", SMALL, experiment=EXPERIMENT + asked)
+    assert len(read_results(folder).schedule) == 12
+
+
+def test_blocks_that_were_cut_are_missed(tmp_path: Path) -> None:
+    """Stopping early where it looks good would be invisible."""
+    folder = write_campaign(tmp_path / "experiment", SMALL, experiment=f"{EXPERIMENT}blocks = 3\n")
+    with pytest.raises(InputError, match="it has 2 blocks of the 3 that were scheduled"):
+        read_results(folder)
+
+
+def test_a_run_that_went_well_is_not_repeated(folder: Path) -> None:
+    """The lab never does, and the last one would count: whoever tries again until it looks good chooses."""
+    first, *rest = SMALL.records()
+    write_lines(folder / "runs.jsonl", [json_from_record(r) for r in (first, *rest, replace(first, attempt=2))])
+    with pytest.raises(InputError, match=r"runs\.jsonl:13: .*-a2 repeats a run that had ended well"):
         read_results(folder)
 
 

@@ -47,7 +47,7 @@ def test_builds_json_says_what_each_arm_is(tmp_path: Path) -> None:
     keys = {"commit", "tree_id", "patch_ids", "configure_options", "compiler", "binary_sha256"}
     assert keys <= set(value["baseline"]) and keys <= set(value["candidate"])
     assert value["baseline"]["patch_ids"] == [] and len(value["candidate"]["patch_ids"]) == 1
-    assert value["series"]["patches"][0]["subject"] == "p1"
+    assert value["series"]["patches"][0]["subject"] == "p1" and value["forced"] is False
     assert Build.from_json(value["candidate"]) == arms.candidate
 
 
@@ -118,7 +118,7 @@ def test_a_series_that_changes_the_compiler_flags_is_not_comparable(tmp_path: Pa
     with pytest.raises(NotComparableError, match="c flags: "):
         build_arms(source, series(tmp_path, touch), progress=QUIET)
     arms = build_arms(source, series(tmp_path, touch), progress=QUIET, force=True)
-    assert "-fno-wrapv" in arms.warnings[0]
+    assert "-fno-wrapv" in arms.warnings[0] and arms.to_json()["forced"] is True
 
 
 def test_a_debug_build_is_not_comparable(tmp_path: Path) -> None:

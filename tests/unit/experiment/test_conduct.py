@@ -327,7 +327,8 @@ def test_an_experiment_from_request_to_records(lab: Lab) -> None:
         "guest_kernel": "6.1.0-99-amd64",
         "guest_programs": {"fio": "fio-3.33"},
     }
-    assert 'command = "lab run job.toml"' in (done.folder / EXPERIMENT).read_text()
+    asked = (done.folder / EXPERIMENT).read_text()
+    assert 'command = "lab run job.toml"' in asked and asked.endswith("\nblocks = 2\n")
     assert json.loads((done.folder / BUILDS).read_text())["candidate"]["binary_sha256"] == CANDIDATE.binary_sha256
     assert f"results go to {done.folder}" in lab.progress.lines
 

@@ -33,8 +33,8 @@ def test_the_job_stands_verbatim_and_the_choices_read_back(loaded: LoadedJob) ->
 
 
 def test_folder_and_seed_do_not_make_another_question(loaded: LoadedJob) -> None:
-    """An unfinished experiment is found again although its name and seed were drawn."""
-    other = question_text(loaded, replace(CHOICES, id="id2", seed=8))
+    """An unfinished experiment is found again although its name and seed were drawn; it goes on with its own blocks."""
+    other = question_text(loaded, replace(CHOICES, id="id2", seed=8, blocks=12))
     assert same_question(question_text(loaded, CHOICES), other)
 
 

@@ -31,14 +31,14 @@ HERE: dict[str, Any] = {
 @pytest.fixture
 def asked(tmp_path: Path) -> Asked:
     """Return a question, on a host."""
-    choices = Choices("r", "job", "quick", 5, "my.mbox", "1234", "tcg", "[job]", "", "lab run")
+    choices = Choices("r", "job", "quick", 5, "my.mbox", "1234", "tcg", "[job]", "", "lab run", blocks=2)
     return Asked(question_text(loaded_job(tmp_path), choices), choices, HERE, BUILDS)
 
 
 def _resume(folder: Path, asked: Asked, *, seed: int | None = None) -> list[str]:
     progress = RecordingProgress()
     with ResultsFolder(folder) as results:
-        begin_or_resume(results, asked, CELLS, blocks=2, seed=seed, progress=progress)
+        begin_or_resume(results, asked, CELLS, seed=seed, progress=progress)
     return progress.lines
 
 
