@@ -139,14 +139,16 @@ def is_measurable(value: float) -> bool:
     return value == 0 or _SMALLEST_VALUE <= abs(value) < LARGEST_VALUE
 
 
-def text_from_percent(fraction: float) -> str:
+def text_from_percent(fraction: float, decimals: int = 1) -> str:
     """Return a signed percentage of a fraction: ``0.031`` gives ``+3.1 %``."""
-    return f"{text_from_signed(round(100 * fraction, 1) + 0.0)} %"  # + 0.0: never "-0.0"
+    return f"{text_from_signed(100 * fraction, decimals)} %"
 
 
-def text_from_signed(number: float) -> str:
-    """Return a number with its sign and one decimal; an absurdly large one as a power of ten, so that tables fit."""
-    return f"{number:+.1f}" if abs(number) < 1e6 else f"{number:+.3g}"
+def text_from_signed(number: float, decimals: int = 1) -> str:
+    """Return a number with its sign; an absurdly large one as a power of ten, so that tables fit."""
+    if abs(number) >= 1e6:
+        return f"{number:+.3g}"
+    return f"{round(number, decimals) + 0.0:+.{decimals}f}"  # + 0.0: never "-0.0"
 
 
 def text_from_cpus(cpus: Iterable[int]) -> str:

@@ -25,6 +25,7 @@ from lab.analysis.results import Results
 from lab.errors import InputError
 from lab.files import MIB, read_input
 from lab.settings import state_path
+from lab.units import text_from_signed
 
 FORMAT = 1
 _LARGEST_FILE_BYTES = 16 * MIB
@@ -242,14 +243,32 @@ def calibration_sentence(calibration: Calibration | None, stale: str = "") -> st
         return f"uncalibrated: {stale}"
     if calibration is None:
         return "uncalibrated: false alarms of this host have not been measured ('lab calibrate JOB' does)"
-    smallest, layout = calibration.smallest_change, calibration.layout_noise
-    caught = "no change is caught reliably" if smallest is None else f"a loss of {100 * smallest:.1f} % is caught"
-    moved = "what building the same source again moves was not measured"
-    if layout is not None:
-        moved = f"building the same source again moved the result by {100 * layout:.1f} %"
     return (
         f"calibrated {calibration.measured_at[:10]} for {calibration.blocks} blocks: false alarms "
-        f"{100 * calibration.false_alarm_rate:.1f} % [{100 * calibration.false_alarm_low:.1f}, "
-        f"{100 * calibration.false_alarm_high:.1f}] % by resampling, {calibration.alarms} of {calibration.campaigns} "
-        f"real A/A experiments; {caught} in 80 % of experiments; {moved}"
+        f"[{100 * calibration.false_alarm_low:.1f}, {100 * calibration.false_alarm_high:.1f}] % "
+        f"({100 * calibration.false_alarm_rate:.1f} % by resampling, which errs upwards), {calibration.alarms} of "
+        f"{calibration.campaigns} real A/A experiments; {_caught(calibration)}; {_moved(calibration)}"
     )
+
+
+def _caught(calibration: Calibration) -> str:
+    """Return what is said of the smallest loss that is caught, and where none is."""
+    smallest = calibration.smallest_change
+    if smallest is not None:
+        return f"a loss of {100 * smallest:.1f} % is caught in 80 % of experiments"
+    deaf = [noise for noise in calibration.noise if noise.smallest_change is None]
+    where = f" at {len(deaf)} of {len(calibration.noise)} points" if len(deaf) < len(calibration.noise) else ""
+    return f"no change is caught in 80 % of experiments{where}"
+
+
+def _moved(calibration: Calibration) -> str:
+    """Return what is said of a rebuild: a change whose interval holds 0 may as well be noise."""
+    rebuilds = [shift for shift in calibration.shifts if shift.kind == "rebuild"]
+    if not rebuilds:
+        return "what building the same source again moves was not measured"
+    sure = [abs(shift.change) for shift in rebuilds if not shift.low <= 0 <= shift.high]
+    if sure:
+        return f"building the same source again moved the result by {100 * max(sure):.1f} %"
+    largest = max(rebuilds, key=lambda shift: abs(shift.change))
+    low, high = (text_from_signed(100 * end) for end in (largest.low, largest.high))
+    return f"building the same source again moved the result by nothing that can be told from noise ([{low}, {high}] %)"

@@ -134,7 +134,7 @@ def _number(where: str, name: str, text: str) -> float | None:
         value = float(text)
     except ValueError:
         raise InputError(f"{where}: {name} '{text}' is not a number", remedy="leave a missing value empty") from None
-    if not is_measurable(value):
+    if value < 0 or not is_measurable(value):
         raise InputError(f"{where}: {name} is {text}", remedy="leave a missing value empty")
     return value
 

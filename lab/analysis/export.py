@@ -17,6 +17,7 @@ def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
         "format": 1,
         "title": question.title,
         "verdict": comparison.verdict.value,
+        "exit_code": int(comparison.exit_code),
         "tier": comparison.results.tier,
         "calibrated": comparison.calibrated,
         "calibration": _json_from_calibration(comparison.calibration),
@@ -31,7 +32,7 @@ def json_from_comparison(comparison: Comparison) -> dict[str, Any]:
         "doubts": list(comparison.doubts),
         "mends": list(comparison.mends),
         "warnings": [caveat.text for caveat in comparison.caveats],
-        "points": [_json_from_point(point) for point in comparison.points],
+        "points": [_json_from_point(point, question.alpha) for point in comparison.points],
     }
 
 
@@ -51,8 +52,9 @@ def _json_from_calibration(calibration: Calibration | None) -> dict[str, Any] | 
     }
 
 
-def _json_from_point(point: PointComparison) -> dict[str, Any]:
+def _json_from_point(point: PointComparison, alpha: float) -> dict[str, Any]:
     numbers = point.numbers
+    reliable = numbers is not None and numbers.coverage >= 1 - alpha
     return {
         "point": point.point.id,
         "levels": dict(point.point.levels),
@@ -72,7 +74,7 @@ def _json_from_point(point: PointComparison) -> dict[str, Any]:
         "p_adjusted": numbers.p_adjusted if numbers else None,
         "smallest_effect": point.smallest_effect,
         "verdict": point.verdict.value,
-        "ruled_out": point.ruled_out,
+        "ruled_out": point.ruled_out if reliable else None,
         "host_moved": _json_from_interval(point.moved),
         "runs_needed": point.runs_needed,
         "warnings": [caveat.text for caveat in point.caveats],

@@ -20,6 +20,7 @@ from lab.analysis.family import PointComparison
 from lab.analysis.names import on_one_line
 from lab.analysis.results import Results
 from lab.analysis.samples import median_interval
+from lab.analysis.verdict import Verdict
 from lab.errors import InputError, NotComparableError
 from lab.record import Arm, Point
 from lab.units import Metric, text_from_quantity
@@ -131,7 +132,7 @@ def trend_of(several: Sequence[Results], value: Value) -> Trend:
             levels = levels_of([entry.value for entry in entries], histories=len(places))
             changes = tuple(_changes(entries, levels, value))
             histories.append(History(point.point, point.metric, entries, levels, changes))
-    return Trend(value, tuple(histories), (*_warnings(ordered, value), *_wandering(histories, ordered[0])))
+    return Trend(value, tuple(histories), (*_warnings(comparisons, value), *_wandering(histories, ordered[0])))
 
 
 def _started_at(results: Results) -> str:
@@ -220,8 +221,15 @@ def _wandering(histories: Sequence[History], first: Results) -> Iterator[str]:
         yield said
 
 
-def _warnings(ordered: Sequence[Results], value: Value) -> list[str]:
+def _warnings(comparisons: Sequence[Comparison], value: Value) -> list[str]:
+    ordered = [comparison.results for comparison in comparisons]
     found = []
+    for comparison in comparisons:
+        name, undone = comparison.results.path.name, comparison.results.undone
+        if undone:
+            found.append(f"{name} is not finished: {undone} of its scheduled runs were not made")
+        if comparison.verdict is Verdict.NOT_COMPARABLE:
+            found.append(f"the arms of {name} cannot be compared ('lab compare' says why); its value is shown anyway")
     if len(ordered) < FEWEST_VALUES:
         found.append(f"{len(ordered)} results; {FEWEST_VALUES} are the fewest in which a change can be told from noise")
     if value is not Value.RATIO:

@@ -29,7 +29,8 @@ def sample_caveats(pairs: Pairs, effect: float) -> list[list[Caveat]]:
     _add_hosts(found, pairs)
     for arm, values in sides.items():
         for column in np.flatnonzero((values <= 0).any(axis=0)):
-            found[column].append(Caveat(CaveatKind.MISSING, f"{arm.value} has values of zero, which have no ratio"))
+            text = f"{arm.value} has values of zero or less, which have no ratio"
+            found[column].append(Caveat(CaveatKind.MISSING, text))
         _add_oddities(found, pairs, arm, _logs(values), math.log1p(effect))
     return found
 

@@ -29,7 +29,6 @@ _EXIT_CODES = {
     Change.UNDECIDED: ExitCode.UNDECIDED,
     Change.CHEAPER: ExitCode.DONE,
     Change.ALIKE: ExitCode.DONE,
-    Change.UNSTEADY: ExitCode.DONE,
 }
 
 
@@ -76,7 +75,7 @@ def cost(
     disk that answers at once; the guest's part and time are not in the number.
 
     With a candidate or a series the exit code is 1 where a cost grew by more than the smallest effect, 4 where one case
-    could not be decided.
+    could not be decided, or none was judged.
 
     \b
     Example: lab cost --tree ~/src/qemu --base v10.0.0 --series my.mbox --mapping none --mapping 2

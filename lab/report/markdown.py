@@ -21,6 +21,12 @@ from lab.report.text import all_warnings
 
 _LONGEST_COMMAND_BYTES = 20_000
 
+_LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=\bGH-)(?=\d)", re.IGNORECASE)
+"""Where a comment goes so that a site makes neither a link nor a ping of bare text: addresses (GitHub Flavored Markdown
+0.29, 6.9), and @name, #1 and GH-1 ("Autolinked references and URLs" in GitHub's documentation). These are looked for in
+the text as shown, so that neither backslash nor entity helps; a comment does, and is not copied with the text.
+"""
+
 
 def markdown_text(comparison: Comparison, pictures: Sequence[Picture]) -> str:
     """Return report.md.
@@ -127,7 +133,8 @@ def markdown_list(texts: Iterable[str]) -> str:
 def escaped(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
     one_line = " ".join(printable(text).split())
-    return re.sub(r"([\\`*_\[\]~#])", r"\\\1", html.escape(one_line, quote=False)).replace("|", "&#124;")
+    shown = re.sub(r"([\\`*_\[\]~#])", r"\\\1", html.escape(one_line, quote=False))
+    return _LINKED.sub("<!-- -->", shown).replace("|", "&#124;")
 
 
 def _fenced(text: str) -> str:

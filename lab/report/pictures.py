@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from lab.analysis.compare import Comparison
+from lab.analysis.signflip import blocks_for_level
 from lab.record import text_from_level
 from lab.report import charts
 from lab.report.captions import alerts_of, caption_of
@@ -30,7 +31,6 @@ from lab.report.trace_data import DISTURBED, traces_by_point
 from lab.units import METRICS, Better, Metric, text_from_quantity
 
 _LARGEST_FOREST = 60
-_FEWEST_FOR_INTERVAL = 6
 _MOST_PROOFS = 6
 MAPPING_MARKS = (
     "Colour: share of the queue's requests that a thread took (of its CPU time, where there is no trace). Numbers: "
@@ -80,8 +80,8 @@ def _levels_picture(path: Path, comparison: Comparison, metric: Metric, table: P
     panels = value_panels(comparison, metric, factor)
     marks = (
         f"Marks: median over runs, one boot each; bars: its {_level(comparison)} interval by order "
-        f"statistics{_few(panels)}; dots: runs. Whether the arms differ is decided by pairs (ratio.png), not by "
-        "whether bars overlap."
+        f"statistics{_few(comparison, panels)}; dots: runs. Whether the arms differ is decided by pairs (ratio.png), "
+        "not by whether bars overlap."
     )
     return _draw_levels(
         path,
@@ -101,7 +101,7 @@ def _scaling_picture(path: Path, comparison: Comparison, metric: Metric, table: 
     first = f"{factor}={axis_levels(comparison, factor)[0]}"
     marks = (
         f"Each run divided by the run at {first} of the same arm and block. Marks: median; bars: its "
-        f"{_level(comparison)} interval by order statistics{_few(panels)}; dots: blocks."
+        f"{_level(comparison)} interval by order statistics{_few(comparison, panels)}; dots: blocks."
     )
     return _draw_levels(
         path,
@@ -152,7 +152,7 @@ def _latency_picture(path: Path, comparison: Comparison) -> Iterator[Picture]:
     title = "Completion latency: percentiles"
     marks = (
         f"Marks: median over runs of each run's percentile; bars: its {_level(comparison)} interval by order "
-        f"statistics{_few(panels)}; dots: runs."
+        f"statistics{_few(comparison, panels)}; dots: runs."
     )
     charts.levels_chart(
         path,
@@ -223,7 +223,7 @@ def _ratio_picture(path: Path, comparison: Comparison) -> Picture:
     title = "Candidate against baseline, paired by block"
     marks = (
         f"Marks: geometric mean of the paired ratios; bars: their {_level(comparison)} interval (of less coverage with "
-        f"fewer than {_FEWEST_FOR_INTERVAL} pairs). Shaded: smaller than the smallest effect that matters."
+        f"fewer than {_fewest(comparison)} pairs). Shaded: smaller than the smallest effect that matters."
     )
     notes = [marks]
     if any(point.n == 1 for point in points):
@@ -240,13 +240,18 @@ def _level(comparison: Comparison) -> str:
     return f"{100 * (1 - comparison.results.question.alpha):g} %"
 
 
-def _few(panels: tuple[Panel, ...]) -> str:
+def _fewest(comparison: Comparison) -> int:
+    """Return with how few values an interval covers what it should: of pairs, and of a median by order statistics."""
+    return blocks_for_level(comparison.results.question.alpha)
+
+
+def _few(comparison: Comparison, panels: tuple[Panel, ...]) -> str:
     """Return what to say where some interval is only a range, because it stands on too few values."""
+    enough = _fewest(comparison)
     fewest = min(
-        (len(mark.values) for panel in panels for marks in panel.arms.values() for mark in marks),
-        default=_FEWEST_FOR_INTERVAL,
+        (len(mark.values) for panel in panels for marks in panel.arms.values() for mark in marks), default=enough
     )
-    return "" if fewest >= _FEWEST_FOR_INTERVAL else f" (smallest to largest with too few runs; here {fewest})"
+    return "" if fewest >= enough else f" (smallest to largest with too few runs; here {fewest})"
 
 
 def _panel_note(panels: tuple[object, ...]) -> tuple[str, ...]:

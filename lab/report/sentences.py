@@ -7,8 +7,8 @@ from collections import Counter
 from lab.analysis.compare import Comparison
 from lab.analysis.family import PointComparison
 from lab.analysis.verdict import Verdict
-from lab.report.tables import change_text, interval_text
-from lab.units import Better, text_from_percent
+from lab.report.tables import change_text, interval_text, ruled_out_text
+from lab.units import Better
 
 _WORDS = {
     Verdict.REGRESSED: "regressed",
@@ -42,15 +42,17 @@ def verdict_sentence(comparison: Comparison) -> str:
     parts = []
     counts = Counter(point.verdict for point in judged)
     for verdict, count in sorted(counts.items(), key=lambda pair: _GRAVEST_FIRST.index(pair[0])):
-        changes = [p.numbers.ratio - 1 for p in judged if p.verdict is verdict and p.numbers is not None]
+        measured = [(p.numbers.ratio, change_text(p)) for p in judged if p.verdict is verdict and p.numbers is not None]
         found = f"{_WORDS[verdict]} at {count} of {len(judged)} points"
-        if changes and verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
-            low, high = text_from_percent(min(changes)), text_from_percent(max(changes))
+        if measured and verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
+            low, high = min(measured)[1], max(measured)[1]
             found += f" ({low})" if low == high else f" ({low} to {high})"
         parts.append(found)
     metrics = " and ".join(dict.fromkeys(point.metric.title for point in judged))
+    count = len(comparison.findings)
+    finding = f"; with {count} {'finding' if count == 1 else 'findings'} besides" if count else ""
     doubt = "; the candidate failed more often, which may be chance (see the warnings)" if comparison.doubts else ""
-    sentence = f"{comparison.verdict.value}: {metrics}, candidate against baseline: {', '.join(parts)}{doubt}."
+    sentence = f"{comparison.verdict.value}: {metrics}, candidate against baseline: {', '.join(parts)}{finding}{doubt}."
     return " ".join((sentence, *comparison.mends))
 
 
@@ -64,8 +66,9 @@ def explanation(comparison: Comparison) -> str:
     alpha = comparison.results.question.alpha
     return (
         "n: pairs of boots, one per block. baseline, candidate: medians of the paired runs. change: geometric mean of "
-        f"the paired ratios, with its {100 * (1 - alpha):g} % interval (sign-flip test inverted; no distribution "
-        "assumed). p adj.: adjusted over all points that decide, so that the chance of any false alarm is at most "
+        f"the paired ratios, with its {100 * (1 - alpha):g} % interval (sign-flip test inverted; assumes that the "
+        "series changes all boots by one factor, so a rare slow boot that no block caught is not ruled out). p "
+        "adj.: adjusted over all points that decide, so that the chance of any false alarm is at most "
         f"{100 * alpha:g} %."
     )
 
@@ -82,8 +85,7 @@ def _said(point: PointComparison) -> str:
         return f"not decided, {'no pair' if not point.n else 'only one pair'} of runs"
     measured = f"{change_text(point)} {interval_text(point)}"
     if point.verdict is Verdict.NO_CHANGE_DETECTED:
-        assert point.ruled_out is not None
-        return f"no change detected ({measured}); a change of more than {100 * point.ruled_out:.1f} % is ruled out"
+        return f"no change detected ({measured}); a change of more than {ruled_out_text(point)} is ruled out"
     if point.verdict is Verdict.INCONCLUSIVE:
         enough = f"; about {point.runs_needed} runs of each arm would be enough" if point.runs_needed else ""
         return f"not decided ({measured}) at a resolution of {100 * point.smallest_effect:g} %{enough}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from lab.analysis.caveats import CaveatKind
 from lab.analysis.family import PointComparison
 from lab.progress import columns_of
 from lab.units import text_from_percent, text_from_quantity, text_from_signed
@@ -12,6 +14,8 @@ Row = tuple[str, ...]
 FULL_HEADER: Row = ("point", "metric", "n", "baseline", "candidate", "change", "interval", "p adj.", "verdict")
 SHORT_HEADER: Row = ("point", "n", "base", "cand.", "change", "interval", "verdict")
 _NOTHING = "-"
+_ROUNDING = 1e-9
+"""Less than this is an error of floating point."""
 _SHORT_VERDICTS = {"NO_CHANGE_DETECTED": "no change", "NOT_COMPARABLE": "not comparable"}
 
 
@@ -45,7 +49,7 @@ def value_text(point: PointComparison, value: float | None) -> str:
 
 def change_text(point: PointComparison) -> str:
     """Return the change of the candidate, or a dash."""
-    return _NOTHING if point.numbers is None else text_from_percent(point.numbers.ratio - 1)
+    return _NOTHING if point.numbers is None else text_from_percent(point.numbers.ratio - 1, decimals_of(point))
 
 
 def interval_text(point: PointComparison) -> str:
@@ -53,9 +57,24 @@ def interval_text(point: PointComparison) -> str:
     numbers = point.numbers
     if numbers is None:
         return _NOTHING
-    text = f"[{text_from_signed(100 * (numbers.low - 1))}, {text_from_signed(100 * (numbers.high - 1))}] %"
-    # 95 is what readers expect; the real coverage is at least that wherever there are enough pairs.
-    return text if numbers.coverage >= 0.95 else f"{text} ({100 * numbers.coverage:.0f} %)"
+    low, high = (text_from_signed(100 * (end - 1), decimals_of(point)) for end in (numbers.low, numbers.high))
+    text = f"[{low}, {high}] %"
+    # The caveat says that there are too few pairs; with enough of them the coverage is at least what the legend says.
+    few = any(caveat.kind is CaveatKind.BLOCKS for caveat in point.caveats)
+    return f"{text} ({100 * numbers.coverage:.0f} %)" if few else text
+
+
+def ruled_out_text(point: PointComparison) -> str:
+    """Return the change beyond which any is ruled out, rounded up: what is said to be ruled out surely is."""
+    assert point.ruled_out is not None
+    decimals = decimals_of(point)
+    unit = 10**decimals
+    return f"{math.ceil(100 * point.ruled_out * unit - _ROUNDING) / unit:.{decimals}f} %"
+
+
+def decimals_of(point: PointComparison) -> int:
+    """Return how many decimals a percentage of a point needs: one, more where less than 1 % matters."""
+    return max(1, 1 - math.floor(math.log10(100 * point.smallest_effect) + _ROUNDING))
 
 
 def text_table(header: Row, rows: Sequence[Row]) -> str:

@@ -106,10 +106,13 @@ def rank_functions(changes: Sequence[CaseChange]) -> tuple[RankedFunction, ...]:
 
 
 def gravest(changes: Iterable[CaseChange]) -> Change:
-    """Return the worst of what was found: dearer, else undecided, else cheaper, else alike."""
+    """Return the worst of what was found: dearer, else undecided, else cheaper, else alike.
+
+    Cases that are not judged decide nothing: undecided, where there are no others.
+    """
     seen = {change.change for change in changes}
-    order = (Change.DEARER, Change.UNDECIDED, Change.CHEAPER)
-    return next((change for change in order if change in seen), Change.ALIKE)
+    order = (Change.DEARER, Change.UNDECIDED, Change.CHEAPER, Change.ALIKE)
+    return next((change for change in order if change in seen), Change.UNDECIDED)
 
 
 def _changed(before: CaseCost, after: CaseCost, smallest_effect: float) -> CaseChange:

@@ -86,7 +86,23 @@ def test_nobody_built_again(tmp_path: Path) -> None:
     found = replace(calibrated(tmp_path), shifts=())
     assert found.layout_noise is None
     assert calibration_sentence(found).endswith("what building the same source again moves was not measured")
-    assert "moved the result" in calibration_sentence(calibrated(tmp_path / "again"))
+
+
+def test_a_rebuild_that_moved_no_more_than_noise_is_not_given_a_size(tmp_path: Path) -> None:
+    """The largest of several point estimates is large by chance; only an interval without 0 makes it a size."""
+    found = calibrated(tmp_path)
+    one = next(shift for shift in found.shifts if shift.kind == "rebuild")
+    noise = replace(one, change=-0.098, low=-0.226, high=0.011)
+    said = calibration_sentence(replace(found, shifts=(noise, replace(one, change=0.001, low=-0.01, high=0.02))))
+    assert said.endswith("moved the result by nothing that can be told from noise ([-22.6, +1.1] %)")
+    sure = replace(one, change=-0.02, low=-0.03, high=-0.01)
+    assert calibration_sentence(replace(found, shifts=(noise, sure))).endswith("moved the result by 2.0 %")
+
+
+def test_the_rate_is_said_with_its_bias(tmp_path: Path) -> None:
+    """The interval comes first: the share of resampled experiments errs upwards."""
+    found = replace(calibrated(tmp_path), false_alarm_rate=0.094, false_alarm_low=0.024, false_alarm_high=0.324)
+    assert "false alarms [2.4, 32.4] % (9.4 % by resampling, which errs upwards)" in calibration_sentence(found)
 
 
 def test_a_change_that_is_never_caught() -> None:
@@ -98,7 +114,8 @@ def test_a_change_that_is_never_caught() -> None:
     value = {**EMPTY, "noise": noise}
     found = read_text(value)
     assert found.smallest_change is None
-    assert "no change is caught" in calibration_sentence(found)
+    assert "no change is caught in 80 % of experiments at 1 of 2 points" in calibration_sentence(found)
+    assert "of experiments;" in calibration_sentence(replace(found, noise=found.noise[:1]))
 
 
 EMPTY = {

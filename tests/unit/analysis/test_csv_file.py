@@ -53,6 +53,7 @@ def test_blank_lines_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
         ("arm,block,,iops\n", "no name"),
         ("arm,block,iops\n", "no line with values"),
         ("arm,block,iops\nbaseline,1,nan\n", "data.csv:2: iops is nan"),
+        ("arm,block,iops\nbaseline,1,-5\n", "data.csv:2: iops is -5"),
         ("arm,block,iops\nbaseline,1,inf\n", "data.csv:2: iops is inf"),
         ("arm,block,iops\nbaseline,1,fast\n", "data.csv:2: iops 'fast'"),
         ("arm,block,iops\nbaseline,0,1\n", "data.csv:2: block '0'"),

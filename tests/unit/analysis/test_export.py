@@ -8,7 +8,7 @@ from lab.analysis.compare import compare_results
 from lab.analysis.export import json_from_comparison
 from lab.analysis.question import Question
 from lab.analysis.results import Results
-from lab.record import Outcome
+from lab.record import Outcome, ScheduledRun
 from lab.units import METRICS
 from tests.unit.analysis.campaign import Campaign
 
@@ -78,6 +78,23 @@ def test_what_is_not_known_is_null() -> None:
     ):
         assert points[0][key] is None
     assert points[0]["n"] == 0 and points[0]["verdict"] == "INCONCLUSIVE"
+
+
+def test_nothing_is_ruled_out_by_too_few_pairs() -> None:
+    """Two pairs cover half: what lies outside is not ruled out at the level that was asked for."""
+    few, enough = (exported(Campaign(blocks=blocks, noise=0.001))["points"] for blocks in (2, 6))
+    assert isinstance(few, list) and few[0]["ratio_low"] is not None and few[0]["ruled_out"] is None
+    assert isinstance(enough, list) and 0 < enough[0]["ruled_out"] < 0.02
+
+
+def test_the_exit_code_stands_beside_the_verdict() -> None:
+    """A crash of the candidate decides it, whatever the verdict on its speed is."""
+
+    def crash(run: ScheduledRun) -> Outcome | None:
+        return Outcome.QEMU_CRASHED if (run.block, run.cell.id) == (1, "candidate.iothreads=1") else None
+
+    assert exported(Campaign(noise=0.001))["exit_code"] == 0
+    assert exported(Campaign(noise=0.001, fails=crash))["exit_code"] == 1
 
 
 def test_what_a_control_says_is_an_interval_or_nothing() -> None:

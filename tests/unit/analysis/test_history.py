@@ -8,7 +8,7 @@ import pytest
 from lab.analysis.history import Value, trend_of
 from lab.analysis.results import Results, read_results
 from lab.errors import InputError, NotComparableError
-from tests.unit.analysis.campaign import EXPERIMENT, HOST, Campaign, write_campaign
+from tests.unit.analysis.campaign import BUILD, BUILDS, EXPERIMENT, HOST, Campaign, write_campaign
 
 
 def night(root: Path, number: int, effect: float = 1.0, speed: float = 1.0, **changes: object) -> Results:
@@ -98,3 +98,14 @@ def test_a_candidate_that_changed_beside_the_host(tmp_path: Path) -> None:
     trend = trend_of(others, Value.CANDIDATE)
     assert {change.control for history in trend.histories for change in history.changes} == {None}
     assert not any("wandered" in text for text in trend.warnings)
+
+
+def test_what_must_not_be_read_as_a_result_is_a_warning(tmp_path: Path) -> None:
+    """An experiment that is not finished, or whose arms are not alike, has a value that nobody judged."""
+    unlike = night(tmp_path, 2, builds=BUILDS | {"candidate": BUILD | {"compiler": "other"}})
+    whole = night(tmp_path, 3)
+    unfinished = replace(whole, records=whole.records[:-2])
+    warnings = trend_of([night(tmp_path, 1), unlike, unfinished], Value.RATIO).warnings
+    assert "n03 is not finished: 2 of its scheduled runs were not made" in warnings
+    assert [text for text in warnings if text.startswith("the arms of n02 cannot be compared")]
+    assert not [text for text in warnings if "n01" in text]

@@ -68,6 +68,20 @@ def test_metrics_that_are_only_shown_never_fail() -> None:
     assert kinds(suite, "clat_p99_ns") == ["skipped"] * 3
 
 
+def test_what_was_planted_and_found_is_no_failure() -> None:
+    """``lab run`` ends with 0 there; where the candidate crashes besides, or the verdict is another, it does not."""
+    comparison = compare_results(results(Campaign(effect=lambda point: 0.5)))
+    question = replace(comparison.results.question, known_verdict="REGRESSED")
+    demonstration = replace(comparison, results=replace(comparison.results, question=question))
+    suite = parsed(demonstration)
+    assert kinds(suite) == ["skipped"] * 3
+    messages = [case[0].get("message", "") for case in suite.findall("testcase")[:3]]
+    assert all(message.startswith("planted for a demonstration, and found: ") for message in messages)
+    assert kinds(parsed(replace(demonstration, findings=("QEMU crashed",)))) == ["failure"] * 3
+    other = replace(comparison.results, question=replace(question, known_verdict="IMPROVED"))
+    assert kinds(parsed(replace(comparison, results=other))) == ["failure"] * 3
+
+
 def test_a_finding_is_a_failure() -> None:
     """A crash of the candidate is one whatever the speed."""
     crash = Campaign(fails=lambda run: Outcome.QEMU_CRASHED if run.cell.arm is Arm.CANDIDATE else None)

@@ -1,10 +1,14 @@
+import html
+import re
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from lab.analysis.compare import compare_results
 from lab.analysis.results import read_results
 from lab.record import Outcome
-from lab.report.markdown import markdown_text
+from lab.report.markdown import escaped, markdown_text
 from lab.report.pictures import Picture
 from tests.unit.analysis.campaign import BUILDS, Campaign, write_campaign
 from tests.unit.report.examples import HOSTILE, results
@@ -80,3 +84,26 @@ def test_evidence_behind_a_link_is_not_copied(tmp_path: Path) -> None:
         file.symlink_to(tmp_path / "secret")
     text = markdown_text(compare_results(read_results(folder)), ())
     assert "a secret" not in text and "Command lines" not in text
+
+
+@pytest.mark.parametrize(
+    "bare",
+    [
+        "https://evil.example/x",
+        "ftp://evil.example",
+        "www.evil.example",
+        "WWW.evil.example",
+        "a@evil.example",
+        "mailto:a@evil.example",
+        "@torvalds",
+        "#12",
+        "a/b#12",
+        "GH-12",
+        "a|b",
+    ],
+)
+def test_bare_foreign_text_is_neither_link_nor_ping(bare: str) -> None:
+    """GitHub makes links and mentions of text as it is shown; a comment inside it hinders that and is not seen."""
+    shown = html.unescape(re.sub(r"\\([#_@])", r"\1", escaped(f"see {bare}.")))
+    assert not re.search(r"\w://|\bwww\.|@\w|#\d|\bGH-\d", shown, re.IGNORECASE)
+    assert shown.replace("<!-- -->", "") == f"see {bare}."

@@ -75,6 +75,14 @@ def test_what_cannot_be_read_from_a_picture_stands_above_it(captions: dict[str, 
     assert "never absolute" in alerts and "scaling cannot be judged" in alerts
 
 
+@pytest.mark.parametrize(("alpha", "fewest"), [(0.05, 6), (0.01, 8)])
+def test_how_many_runs_are_few_goes_by_the_level(captions: dict[str, Caption], alpha: float, fewest: int) -> None:
+    """Six runs are enough for 95 %, and too few for 99 %."""
+    draw(Campaign(), EXPERIMENT.replace("alpha = 0.05", f"alpha = {alpha}"))
+    assert f"with fewer than {fewest} pairs" in " ".join(captions["ratio.png"].notes)
+    assert ("with too few runs; here 6" in " ".join(captions["iops.png"].notes)) is (fewest > 6)
+
+
 def test_few_runs_and_cut_pictures_are_said(captions: dict[str, Caption]) -> None:
     """A range is not an interval, and panels or rows that do not fit are counted."""
     draw(Campaign(factors={"iothreads": (1,), "iodepth": tuple(range(1, 71))}, blocks=2, level=lambda point: 1.0))

@@ -85,3 +85,32 @@ def test_the_gravest_is_said_first() -> None:
     campaign = Campaign(factors={"iothreads": range(1, 6)}, effect=lambda point: 0.5 if point.id.endswith("3") else 1.0)
     text = verdict_sentence(compare_results(results(campaign)))
     assert text.index("regressed at 1 of 5") < text.index("at 4 of 5")
+
+
+def test_a_finding_is_said_with_the_verdict() -> None:
+    """A crash decides the exit code, so "no change" alone would be read as a pass."""
+    quiet = compare_results(results(Campaign(noise=0.001)))
+    one, two = (verdict_sentence(replace(quiet, findings=("QEMU crashed",) * count)) for count in (1, 2))
+    assert one.endswith("; with 1 finding besides.") and two.endswith("; with 2 findings besides.")
+    assert "besides" not in verdict_sentence(quiet)
+
+
+def test_what_is_ruled_out_is_rounded_up() -> None:
+    """What is said to be ruled out surely is, and a small effect has the decimals it needs."""
+    point = compare_results(results(Campaign(noise=0.001))).judged[0]
+    assert point.numbers is not None
+    rules_out = {
+        (0.02, 1.0094): "more than 1.0 % is",
+        (0.02, 1.009): "more than 0.9 % is",
+        (0.01, 1.00038): "more than 0.1 % is",
+        (0.0001, 1.000038): "more than 0.004 % is",
+        (0.02, 1.0): "more than 0.0 % is",
+    }
+    for (effect, high), said_of_it in rules_out.items():
+        numbers = replace(point.numbers, ratio=1.0, low=1.0, high=high)
+        assert said_of_it in point_sentence(replace(point, smallest_effect=effect, numbers=numbers))
+
+
+def test_the_interval_does_not_claim_too_much() -> None:
+    """A rare slow boot that no block caught is not ruled out by it."""
+    assert "a rare slow boot" in explanation(compare_results(results(Campaign())))

@@ -71,12 +71,14 @@ def test_only_cases_of_both_are_compared() -> None:
 
 
 def test_the_gravest_change_decides() -> None:
-    """Dearer before undecided before cheaper; none is alike."""
+    """Dearer before undecided before cheaper before alike; where nothing was judged nothing is decided."""
     same = compare([BEFORE], [BEFORE])
     dearer, cheaper, unsure = (
         compare([BEFORE], [case_of(functions={"pop": cost})]) for cost in (2000.0, 500.0, 1011.0)
     )
-    assert gravest([]) is gravest(same) is Change.ALIKE
+    unsteady = compare(*([replace(case_of(functions={"f": cost}), is_steady=False)] for cost in (100.0, 130.0)))
+    assert gravest([]) is gravest(unsteady) is Change.UNDECIDED
+    assert gravest(same) is gravest([*same, *unsteady]) is Change.ALIKE
     assert gravest([*cheaper, *unsure, *dearer]) is Change.DEARER
     assert gravest([*cheaper, *unsure]) is Change.UNDECIDED
     assert gravest([*same, *cheaper]) is Change.CHEAPER
