@@ -21,7 +21,11 @@ MESSAGE_ID = "20250213180043.713434-1-stefanha@redhat.com"
 
 FAKE_PROGRAM = """#!/bin/sh
 for word; do printf '[%s]' "$word"; done >>"$NOTES/calls"
-[ "$1" = install ] || exit "$CODE"
+case "$*" in
+  *--install-only) exit "$PREPARED" ;;
+  install*) ;;
+  *) exit "$CODE" ;;
+esac
 """
 FAKES = {
     "curl": 'while [ $# -gt 2 ]; do if [ "$1" = --output ]; then to=$2; fi; shift; done; echo "$2" >"$NOTES/url"; '
@@ -104,13 +108,13 @@ class _Runner:
     def script(self, code: int = 0, **variables: str) -> CommandResult:
         """Run the script of the job, with a measurement that ends as told."""
         (script,) = _job()["script"]
-        env = {**self._env, "CODE": str(code), **variables}
+        env = {**self._env, "CODE": str(code), "PREPARED": "0", **variables}
         return run(["bash", "-eo", "pipefail", "-c", script], cwd=self.project, env=env, check=False)
 
     def words(self) -> list[str]:
         """Return the words that the measurement was called with."""
         calls = (self.notes / "calls").read_text(encoding="utf-8")
-        return re.findall(r"\[([^\]]*)\]", calls.partition("[nox]")[2])[3:]
+        return re.findall(r"\[([^\]]*)\]", calls.partition("[--install-only]")[2])[3:]
 
 
 @pytest.fixture
@@ -193,6 +197,31 @@ def test_a_host_that_cannot_install_nox_is_no_finding(runner: _Runner) -> None:
     (runner.notes.parent / "bin" / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     done = runner.script()
     assert done.returncode == 3 and "\nHost:" in done.stdout
+
+
+@pytest.mark.parametrize("code", ["1", "3"])
+def test_what_nox_cannot_prepare_is_no_finding(runner: _Runner, code: str) -> None:
+    """nox ends with 1 where it cannot make its environment, and nothing is measured then."""
+    done = runner.script(PREPARED=code)
+    assert done.returncode == 3 and "\nHost:" in done.stdout and not runner.words()
+
+
+def test_a_merge_request_without_a_common_commit_is_refused(runner: _Runner) -> None:
+    """git ends with 1 there, which would read as a finding."""
+    run(["git", "init", "--quiet", runner.project])
+    told = {"LAB_REPOSITORY": "https://example.org/lab.git", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "0" * 40}
+    done = runner.script(0, CI_COMMIT_SHA="1" * 40, **told)
+    assert done.returncode == 2 and "Input: the merge request has no commit in common" in done.stdout
+
+
+def test_a_command_that_fails_is_no_verdict(runner: _Runner) -> None:
+    """Any program may end with 1 or 4; only the lab's exit code means what it says."""
+    (runner.notes.parent / "bin" / "mv").write_text("#!/bin/sh\nexit 4\n", encoding="utf-8")
+    (runner.notes.parent / "bin" / "mv").chmod(0o755)
+    (runner.notes.parent / "bin" / "gzip").write_text("#!/bin/sh\n", encoding="utf-8")
+    (runner.notes.parent / "bin" / "gzip").chmod(0o755)
+    done = runner.script(LAB_SERIES=MESSAGE_ID)
+    assert done.returncode == 3 and "Host: a command failed" in done.stdout
 
 
 def test_a_fetch_that_fails_is_never_undecided(runner: _Runner) -> None:

@@ -60,11 +60,16 @@ def test_it_runs_on_pull_requests_and_by_hand() -> None:
 
 def test_host_is_bare_metal_and_used_by_one() -> None:
     """It asks for a self-hosted bare-metal runner, alone, and never cuts a measurement short for the next."""
-    workflow = _workflow()
-    job = workflow["jobs"]["bench"]
+    job = _workflow()["jobs"]["bench"]
     assert set(job["runs-on"]) == {"self-hosted", "bare-metal"}
-    assert workflow["concurrency"] == {"group": "bare-metal", "cancel-in-progress": False}
+    assert job["concurrency"] == {"group": "bare-metal", "cancel-in-progress": False}
     assert job["timeout-minutes"] <= 480
+
+
+def test_a_run_that_measures_nothing_pushes_none_out_of_the_queue() -> None:
+    """GitHub cancels what waits in a group for what comes after it; a fork's run would come and then skip the job."""
+    workflow = _workflow()
+    assert "concurrency" not in workflow and "concurrency" not in workflow["jobs"]["verdict"]
 
 
 def test_it_may_read_and_nothing_else() -> None:
@@ -118,7 +123,11 @@ for program in pip nox; do
   cat >"$3/bin/$program" <<'END'
 #!/bin/sh
 for word in "$@"; do printf '[%s]' "$word" >>{temp}/calls; done
-[ "$1" = install ] || exit {code}
+case "$*" in
+  *--install-only) exit {prepared} ;;
+  install*) ;;
+  *) exit {code} ;;
+esac
 END
   chmod +x "$3/bin/$program"
 done
@@ -210,6 +219,14 @@ def test_pull_request_of_qemu_is_the_series(runner: _Runner) -> None:
     assert subjects == ["[PATCH 1/2] add one", "[PATCH 2/2] add two"]
 
 
+def test_a_pull_request_without_a_common_commit_is_refused(runner: _Runner) -> None:
+    """There is no series then, which is a matter of input and no finding."""
+    run(["git", "init", "--quiet", runner.lab.parent / "qemu"])
+    told = {"EVENT": "pull_request", "LAB_REPOSITORY": "a/lab", "BASE_SHA": "0" * 40, "HEAD_SHA": "1" * 40}
+    done = runner.step("Find the series", **told)
+    assert done.returncode != 0 and "::error title=Input::the pull request has no commit in common" in done.stdout
+
+
 BY_HAND = {"EVENT": "workflow_dispatch", "TREE": "https://example.org/qemu.git", "BASE": "v10.0.0"}
 
 
@@ -266,11 +283,21 @@ def test_wrong_input_is_refused(runner: _Runner, wrong: dict[str, str], why: str
 def test_exit_code_is_handed_on(runner: _Runner, code: int) -> None:
     """The measuring step runs ``nox -s bench`` with the arguments, as they are, and keeps its exit code for later."""
     (runner.temp / "arguments").write_text("--accelerator=kvm\0--job=a b\n--x\0", encoding="utf-8")
-    runner.fake("python3", FAKE_VENV.format(temp=runner.temp, code=code))
+    runner.fake("python3", FAKE_VENV.format(temp=runner.temp, code=code, prepared=0))
     assert runner.step("Measure").returncode == 0
     assert (runner.temp / "output").read_text(encoding="utf-8") == f"code={code}\n"
     calls = (runner.temp / "calls").read_text(encoding="utf-8")
-    assert calls == "[install][--quiet][nox][-s][bench][--][--accelerator=kvm][--job=a b\n--x]"
+    prepared, measured = "[-s][bench][--install-only]", "[-s][bench][--][--accelerator=kvm][--job=a b\n--x]"
+    assert calls == f"[install][--quiet][nox]{prepared}{measured}"
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_what_nox_cannot_prepare_is_no_finding(runner: _Runner, code: int) -> None:
+    """nox ends with 1 where it cannot make its environment, and nothing is measured then."""
+    (runner.temp / "arguments").write_text("", encoding="utf-8")
+    runner.fake("python3", FAKE_VENV.format(temp=runner.temp, code=0, prepared=code))
+    assert runner.step("Measure").returncode == 0
+    assert (runner.temp / "output").read_text(encoding="utf-8") == "code=3\n"
 
 
 def test_a_host_without_python_s_venv_cannot_do_it(runner: _Runner) -> None:
@@ -318,15 +345,15 @@ def test_the_tree_of_the_run_before_is_removed(runner: _Runner) -> None:
 
 @pytest.mark.parametrize(
     ("code", "conclusion"),
-    [("0", "success"), ("1", "failure"), ("3", "failure"), ("4", "neutral"), ("$(x)", "failure")],
+    [("0", "success"), ("1", "failure"), ("3", "failure"), ("4", "neutral"), ("", "failure"), ("$(x)", "failure")],
 )
 def test_undecided_is_neutral(runner: _Runner, code: str, conclusion: str) -> None:
     """Only a check can be neutral; what may set one is a job on GitHub's machine that sees nothing but an exit code.
 
-    It sets one each time, or "undecided" would stand beside what a later run decided.
+    It sets one each time, also where the job ended without an exit code, or what an earlier run said would stand.
     """
     job = _workflow()["jobs"]["verdict"]
-    assert (job["needs"], job["if"]) == ("bench", "always() && needs.bench.outputs.code != ''")
+    assert (job["needs"], job["if"]) == ("bench", "always() && needs.bench.result != 'skipped'")
     assert (job["permissions"], job["runs-on"]) == ({"checks": "write"}, "ubuntu-latest")
     assert _workflow()["jobs"]["bench"]["outputs"] == {"code": "${{ steps.measure.outputs.code }}"}
     (step,) = job["steps"]
