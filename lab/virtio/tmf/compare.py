@@ -43,7 +43,8 @@ def _change(before: TmfResult, after: TmfResult) -> tuple[str, bool | None] | No
         reason = (old.reasons or new.reasons)[0]
         return (f"repairs {name}: {reason}", True) if passes else (f"breaks {name}: {reason}", False)
     if answers[0] != answers[1]:
-        return f"answers {name} {function_text(answers[1])} instead of {function_text(answers[0])}", None
+        right = ", both of which are right, so that it may be chance" if passes else ""
+        return f"answers {name} {function_text(answers[1])} instead of {function_text(answers[0])}{right}", None
     noted = [note for note in new.notes if note not in old.notes]
     return (f"has {name} noted: {noted[0]}", None) if noted else None
 

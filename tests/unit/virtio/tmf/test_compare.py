@@ -61,7 +61,8 @@ def test_another_answer_that_is_right_too() -> None:
     (change,) = changes([result_of(case)], [result_of(case, other)])
     assert change.better is None
     assert change.sentence == (
-        "answers QUERY_TASK INCORRECT_LUN instead of FUNCTION_COMPLETE (1 case: LUN being unplugged; mappings 2)"
+        "answers QUERY_TASK INCORRECT_LUN instead of FUNCTION_COMPLETE, both of which are right, so that it may be "
+        "chance (1 case: LUN being unplugged; mappings 2)"
     )
 
 
